@@ -1,0 +1,50 @@
+# make demo and make test are all that a new user needs; both set up what they need first.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.headrace-ready
+
+.PHONY: help setup demo test unit check bench soak lock clean
+
+help:            ## list the targets
+	@grep -hE '^[a-z]+: .*##|^[a-z]+: +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+setup: $(READY)  ## .venv with the pinned packages, and Kafka's jars
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"headrace needs Python 3.11 or later, this is {v[0]}.{v[1]}: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages (about 500 MB to download the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m headrace.embedded.jars
+	@touch $@
+
+demo: setup      ## start the line, drop real files, show what came of them
+	@$(BIN)/headrace demo
+
+test: setup      ## the whole test suite against the embedded services
+	@$(BIN)/python -m pytest
+
+unit: setup      ## the tests that need no service
+	@$(BIN)/python -m pytest -m "not stack"
+
+check: setup     ## every gate that CI has, without the tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup     ## rows a second beside the wire floor and a naive version
+	@$(BIN)/python -m benchmarks
+
+soak: setup      ## 20 kills of every process at seeded moments
+	@$(BIN)/python -m pytest -m soak -o timeout=7200 tests/failure
+
+lock:            ## pin requirements.lock anew from pyproject.toml
+	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install --quiet uv
+	@$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
+
+clean:           ## remove the environment and every generated file; data/ stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,53 @@
+"""The headrace command: one module per group of commands, imported only when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from headrace import __version__
+from headrace.errors import HeadraceError, ServiceUnreachable, WrongUse
+
+# command -> "module:attribute"; help lists them in this order.
+COMMANDS: dict[str, str] = {}
+
+EXIT_NO, EXIT_WRONG_USE, EXIT_UNREACHABLE = 1, 2, 3
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(__version__, prog_name="headrace")
+def headrace() -> None:
+    """Drop files in a folder; seconds later their records are judged, profiled and in ClickHouse, exactly once."""
+
+
+def main() -> None:
+    """Run the command line; errors become one clear line, a hint, and design's exit codes (0, 1, 2, 3)."""
+    try:
+        headrace(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_WRONG_USE)
+    except click.Abort:
+        sys.exit(130)
+    except HeadraceError as error:
+        click.echo(f"headrace: {error}", err=True)
+        if error.hint:
+            click.echo(f"  next: {error.hint}", err=True)
+        exits = {WrongUse: EXIT_WRONG_USE, ServiceUnreachable: EXIT_UNREACHABLE}
+        sys.exit(next((code for kind, code in exits.items() if isinstance(error, kind)), EXIT_NO))

@@ -1,0 +1,150 @@
+"""Every setting of headrace: its environment variable, default and meaning. docs/guide/settings.md is made from it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK = "127.0.0.1"
+
+
+class Settings(BaseSettings):
+    """Settings from HEADRACE_* environment variables; an address left empty means the embedded service of this home."""
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", extra="ignore", frozen=True)
+
+    home: Path = Field(
+        Path("data"), description="Folder with the inbox, the embedded services' data, logs and reports."
+    )
+    kafka_bootstrap: str = Field("", description="host:port,... of a Kafka cluster; empty: the embedded broker.")
+    kafka_security_protocol: str = Field("", description="librdkafka's security.protocol, e.g. SASL_SSL.")
+    kafka_sasl_mechanism: str = Field("", description="librdkafka's sasl.mechanism, e.g. SCRAM-SHA-512.")
+    kafka_sasl_username: str = Field("", description="SASL user of the Kafka cluster.")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="SASL password of the Kafka cluster.")
+    registry_url: str = Field("", description="URL of a Confluent-compatible schema registry; empty: the embedded one.")
+    registry_password: SecretStr = Field(
+        SecretStr(""), description="When set, the embedded registry demands it (user headrace)."
+    )
+    warehouse_url: str = Field("", description="URL of a ClickHouse HTTP interface; empty: the embedded one.")
+    warehouse_user: str = Field("default", description="ClickHouse user of the pipeline outside the embedded stack.")
+    warehouse_password: SecretStr = Field(
+        SecretStr(""), description="Password of user default; when set it is demanded."
+    )
+    kafka_port: int = Field(9092, description="Port of the embedded Kafka broker.")
+    kafka_controller_port: int = Field(9093, description="Port of the embedded Kafka controller.")
+    registry_port: int = Field(8081, description="Port of the embedded schema registry.")
+    warehouse_port: int = Field(8123, description="Port of the embedded warehouse's HTTP interface.")
+    kafka_heap_mb: int = Field(512, ge=256, description="Java heap of the embedded broker, MiB.")
+    kafka_jars: Path | None = Field(
+        None, description="Folder that already holds Kafka's jars; nothing is downloaded then."
+    )
+    maven_mirror: str = Field(
+        "", description="URL of a Maven repository to take Kafka's jars from, instead of Maven Central."
+    )
+    replication_factor: int = Field(1, ge=1, description="Replication factor of the topics headrace creates.")
+    retention_bytes: int = Field(10 * 2**30, ge=-1, description="retention.bytes of each data partition; -1: no bound.")
+    rescan_secs: float = Field(
+        2.0, gt=0, description="Seconds between two scans of the inbox; they catch missed file events."
+    )
+    stable_secs: float = Field(1.0, ge=0, description="How long a file without a close event must keep size and time.")
+    frame_rows: int = Field(50_000, ge=1, le=1_000_000, description="Rows read and published in one transaction.")
+    ingest_slots: int = Field(1, ge=1, le=64, description="Transactional producers of the watcher.")
+    sink_slots: int = Field(1, ge=1, le=64, description="Transactional producers of the sink.")
+    drain_secs: float = Field(20.0, gt=0, description="How long a stage may take to finish its batch when stopped.")
+
+    def paths(self) -> "Paths":
+        """Return the folders of this home."""
+        return Paths(self.home.absolute())
+
+    def kafka_client(self) -> dict[str, str]:
+        """Return librdkafka's connection properties (with the password: never log them)."""
+        found = {
+            "bootstrap.servers": self.kafka_bootstrap or _address(self, "kafka"),
+            "security.protocol": self.kafka_security_protocol,
+            "sasl.mechanism": self.kafka_sasl_mechanism,
+            "sasl.username": self.kafka_sasl_username,
+            "sasl.password": self.kafka_sasl_password.get_secret_value(),
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def registry_address(self) -> str:
+        """Return the registry's URL."""
+        return self.registry_url or f"http://{_address(self, 'registry')}"
+
+    def warehouse_address(self) -> str:
+        """Return the URL of ClickHouse's HTTP interface."""
+        return self.warehouse_url or f"http://{_address(self, 'warehouse')}"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The folders of one home. Nothing is created by naming them."""
+
+    home: Path
+
+    @property
+    def inbox(self) -> Path:
+        """Watched: inbox/<dataset>/FILE."""
+        return self.home / "inbox"
+
+    @property
+    def work(self) -> Path:
+        """Claimed files: work/<dataset>/FILE."""
+        return self.home / "work"
+
+    @property
+    def done(self) -> Path:
+        """Published files: done/<dataset>/<12 of digest>-FILE."""
+        return self.home / "done"
+
+    @property
+    def rejected(self) -> Path:
+        """Files that could not be read at all."""
+        return self.home / "rejected"
+
+    @property
+    def contracts(self) -> Path:
+        """contracts/<dataset>.odcs.yaml, the law; drafted from the first file where there is none."""
+        return self.home / "contracts"
+
+    @property
+    def kafka(self) -> Path:
+        """The embedded broker's data."""
+        return self.home / "kafka"
+
+    @property
+    def warehouse(self) -> Path:
+        """The embedded warehouse's data."""
+        return self.home / "warehouse"
+
+    @property
+    def logs(self) -> Path:
+        """One log file a process."""
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Locks, process ids, addresses and the stages' status files."""
+        return self.home / "run"
+
+    @property
+    def stack_file(self) -> Path:
+        """The addresses of the running embedded services: {"kafka": "127.0.0.1:9092", ...}."""
+        return self.run / "stack.json"
+
+    @property
+    def pipeline_password_file(self) -> Path:
+        """The random password of the pipeline's own warehouse user, readable by its owner only."""
+        return self.run / "pipeline.password"
+
+
+def _address(settings: Settings, service: str) -> str:
+    """Return the address that a running stack wrote down, else the one the port settings give."""
+    stack_file = settings.paths().stack_file
+    if stack_file.exists():
+        addresses: dict[str, str] = json.loads(stack_file.read_text())
+        if service in addresses:
+            return addresses[service]
+    return f"{LOOPBACK}:{getattr(settings, f'{service}_port')}"

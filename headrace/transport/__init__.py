@@ -1,0 +1,1 @@
+"""The wire clients: Kafka and ClickHouse. Only here are their libraries imported."""

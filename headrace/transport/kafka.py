@@ -1,0 +1,232 @@
+"""Kafka as the pipeline uses it: transactional writers, topics, and compacted topics read to their end."""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from headrace.errors import ProducerFenced, ServiceUnreachable, TransactionFailed
+from headrace.schemas.topics import MAX_MESSAGE_BYTES, TopicSpec
+
+TRANSACTION_TIMEOUT_MS = 15_000
+_CALL_SECS = 30.0
+_POLL_EVERY = 5_000
+_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}  # noqa: SLF001
+_LIBRDKAFKA_LOG = logging.getLogger("headrace.librdkafka")
+
+Headers = list[tuple[str, str | bytes | None]]
+
+
+def producer_config(client: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings that were measured best for batches of small records (docs/decisions)."""
+    return {
+        **client,
+        "enable.idempotence": True,
+        "compression.type": "lz4",
+        "linger.ms": 20,
+        "batch.size": 1_048_576,
+        "message.max.bytes": MAX_MESSAGE_BYTES,
+        "queue.buffering.max.messages": 500_000,
+        "queue.buffering.max.kbytes": 262_144,
+        "statistics.interval.ms": 0,
+        "logger": _LIBRDKAFKA_LOG,
+    }
+
+
+def consumer_config(client: Mapping[str, str], **overrides: Any) -> dict[str, Any]:
+    """Return a read-committed consumer's settings, fetching in large batches; nothing is committed by itself."""
+    return {
+        **client,
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "allow.auto.create.topics": False,
+        "queued.min.messages": 200_000,
+        "queued.max.messages.kbytes": 65_536,
+        "fetch.max.bytes": 52_428_800,
+        "max.partition.fetch.bytes": 10_485_760,
+        "fetch.wait.max.ms": 100,
+        "topic.metadata.refresh.interval.ms": 1_000,
+        "logger": _LIBRDKAFKA_LOG,
+        **overrides,
+    }
+
+
+class TransactionalWriter:
+    """One transactional producer. `begin`, `write` as often as needed, then `commit` or `abort`.
+
+    Initialising fences whoever had the same id and waits until their transaction is settled. After TransactionFailed
+    the writer is spent: make a new one, read the state of record again, and repeat the batch.
+    """
+
+    def __init__(self, client: Mapping[str, str], transactional_id: str) -> None:
+        self.transactional_id = transactional_id
+        self._failures: list[KafkaError] = []
+        self._acknowledged = 0
+        self._producer = Producer(
+            producer_config(client)
+            | {"transactional.id": transactional_id, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
+        )
+        self._call("initialise", self._producer.init_transactions, _CALL_SECS)
+
+    def begin(self) -> None:
+        """Open a transaction. Does not block."""
+        self._failures.clear()
+        self._call("begin", self._producer.begin_transaction)
+
+    def write(
+        self,
+        topic: str,
+        values: Iterable[bytes],
+        *,
+        partition: int,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+    ) -> None:
+        """Add messages to the open transaction; blocks only while the send queue is full."""
+        produce, poll, sent = self._producer.produce, self._producer.poll, 0
+        for value in values:
+            try:
+                produce(topic, value=value, partition=partition, key=key, headers=headers, on_delivery=self._delivered)
+            except BufferError:
+                poll(0.1)
+                produce(topic, value=value, partition=partition, key=key, headers=headers, on_delivery=self._delivered)
+            except KafkaException as error:
+                raise self._translate("write", error) from error
+            sent += 1
+            if sent % _POLL_EVERY == 0:
+                poll(0)
+
+    def send_offsets(self, offsets: Sequence[TopicPartition], consumer: Consumer) -> None:
+        """Put a consumer group's offsets (the next to read) into the open transaction."""
+        metadata = consumer.consumer_group_metadata()
+        self._call("send offsets", self._producer.send_offsets_to_transaction, list(offsets), metadata, _CALL_SECS)
+
+    def commit(self) -> None:
+        """Flush and commit. Returning means that everyone can read all of it; TransactionFailed, that nobody can."""
+        self._call("flush", self._producer.flush, _CALL_SECS)
+        if self._failures:
+            self.abort()
+            raise TransactionFailed(f'transaction of "{self.transactional_id}": {self._failures[0].str()}')
+        self._call("commit", self._producer.commit_transaction, _CALL_SECS)
+
+    def abort(self) -> None:
+        """Give the open transaction up. librdkafka wants one delivery acknowledged before it (its issue 4849)."""
+        self._producer.poll(0.1)
+        self._call("abort", self._producer.abort_transaction, _CALL_SECS)
+
+    def _delivered(self, error: KafkaError | None, _message: object) -> None:
+        if error is not None:
+            self._failures.append(error)
+
+    def _call(self, doing: str, function: Any, *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except KafkaException as error:
+            raise self._translate(doing, error) from error
+
+    def _translate(self, doing: str, error: KafkaException) -> ProducerFenced | TransactionFailed:
+        cause: KafkaError = error.args[0]
+        what = f'{doing} transaction of "{self.transactional_id}": {cause.str()}'
+        if cause.code() in _FENCED:
+            return ProducerFenced(what, hint="another process with this slot has taken over; stop one of them")
+        return TransactionFailed(what)
+
+
+class Topics:
+    """What exists on the cluster: topics, partitions and end offsets."""
+
+    def __init__(self, client: Mapping[str, str], replication_factor: int = 1) -> None:
+        self._address = client["bootstrap.servers"]
+        self._replication_factor = replication_factor
+        config: dict[str, Any] = {**client, "logger": _LIBRDKAFKA_LOG}
+        self._admin = AdminClient(config)
+
+    def ensure(self, specs: Iterable[TopicSpec]) -> None:
+        """Create the topics that are missing, and add partitions where a spec asks for more. Blocks until done."""
+        existing = self.partitions()
+        wanted = list(specs)
+        missing = [
+            NewTopic(spec.name, spec.partitions, self._replication_factor, config=spec.config())
+            for spec in wanted
+            if spec.name not in existing
+        ]
+        if missing:
+            for name, future in self._admin.create_topics(missing, operation_timeout=_CALL_SECS).items():
+                self._settle(name, future, KafkaError.TOPIC_ALREADY_EXISTS)
+
+    def partitions(self) -> dict[str, int]:
+        """Return the number of partitions of every topic."""
+        try:
+            metadata = self._admin.list_topics(timeout=_CALL_SECS)
+        except KafkaException as error:
+            raise ServiceUnreachable(f"Kafka at {self._address} does not answer", hint="headrace status") from error
+        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def _settle(self, name: str, future: Any, *fine: int) -> None:
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() not in fine:
+                raise ServiceUnreachable(f'topic "{name}": {error.args[0].str()}', hint="see Kafka's log") from error
+
+
+class CompactedTopic:
+    """The last value of each key of a one-partition compacted topic, kept up to date by `refresh`."""
+
+    def __init__(self, client: Mapping[str, str], topic: str) -> None:
+        self._topic = topic
+        self._values: dict[str, bytes] = {}
+        self._consumer = Consumer(
+            consumer_config(client, **{"group.id": f"headrace-view-{topic}", "enable.partition.eof": True})
+        )
+        self._consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+
+    def refresh(self, limit_secs: float = _CALL_SECS) -> dict[str, bytes]:
+        """Read everything committed up to now and return the whole view; the same dict grows with every call.
+
+        Raises ServiceUnreachable if the end is not reached within `limit_secs`.
+        """
+        deadline = time.monotonic() + limit_secs
+        end = self._end(deadline)
+        while True:
+            position = self._consumer.position([TopicPartition(self._topic, 0)])[0].offset
+            if position >= end or (end == 0 and position < 0):
+                return self._values
+            if time.monotonic() > deadline:
+                late = f'topic "{self._topic}" could not be read to its end within {limit_secs:.0f} s'
+                raise ServiceUnreachable(late, hint="see Kafka's log")
+            for message in self._consumer.consume(10_000, timeout=0.2):
+                self._take(message)
+
+    def _take(self, message: Any) -> None:
+        if message.error() is not None or message.key() is None:
+            return
+        if message.value() is None:
+            self._values.pop(message.key().decode(), None)
+        else:
+            self._values[message.key().decode()] = message.value()
+
+    def _end(self, deadline: float) -> int:
+        try:
+            timeout = max(0.1, deadline - time.monotonic())
+            _low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=timeout)
+        except KafkaException as error:
+            raise ServiceUnreachable(f'topic "{self._topic}": {error.args[0].str()}', hint="headrace status") from error
+        return int(high)
+
+    def close(self) -> None:
+        """Leave. Does not commit anything."""
+        self._consumer.close()
