@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = "127.0.0.1"
+PIPELINE_USER = "pipeline"
 
 
 class Settings(BaseSettings):
@@ -76,6 +77,13 @@ class Settings(BaseSettings):
     def warehouse_address(self) -> str:
         """Return the URL of ClickHouse's HTTP interface."""
         return self.warehouse_url or f"http://{_address(self, 'warehouse')}"
+
+    def warehouse_credentials(self) -> tuple[str, str]:
+        """Return (user, password) of the pipeline: the embedded warehouse's own writer, else the user that is set."""
+        own = self.paths().pipeline_password_file
+        if not self.warehouse_url and own.exists():
+            return PIPELINE_USER, own.read_text().strip()
+        return self.warehouse_user, self.warehouse_password.get_secret_value()
 
 
 @dataclass(frozen=True)
