@@ -74,3 +74,30 @@ class BatchRepeated(Event):
     labels: ClassVar[tuple[str, ...]] = ("stage",)
     stage: str
     cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageFailed(Event):
+    """A process of the pipeline met an error that it cannot go on with."""
+
+    level: ClassVar[int] = logging.ERROR
+    text: ClassVar[str] = "stage failed"
+    metric: ClassVar[str] = "headrace_failed_stages_total"
+    labels: ClassVar[tuple[str, ...]] = ("stage",)
+    stage: str
+    error: str
+    hint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertRaised(Event):
+    """A quality alert was published."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "alert raised"
+    metric: ClassVar[str] = "headrace_alerts_total"
+    labels: ClassVar[tuple[str, ...]] = ("dataset", "rule", "severity")
+    dataset: str
+    rule: str
+    severity: str
+    file: str

@@ -69,11 +69,11 @@ class SpanExport:
     def close(self) -> None:
         """Deliver what is queued, waiting at most as long as one delivery may take."""
         for processor in self._processors:
-            processor.shutdown()
+            processor.shutdown()  # type: ignore[no-untyped-call]
 
 
 def span_export(settings: Settings, stage: str) -> SpanExport:
-    """Return the export of one process: to the warehouse, and by OTLP when OpenTelemetry's variables name an endpoint."""
+    """Return one process's export: to the warehouse, and by OTLP when OpenTelemetry's variables name an endpoint."""
     exporters: list[SpanExporter] = [WarehouseSpans(settings)]
     if any(os.environ.get(name) for name in OTLP_VARIABLES):
         exporters.append(OTLPSpanExporter())
@@ -81,7 +81,7 @@ def span_export(settings: Settings, stage: str) -> SpanExport:
 
 
 class WarehouseSpans(SpanExporter):
-    """Inserts spans into headrace.otel_traces, laid out as the OpenTelemetry collector's ClickHouse exporter does it."""
+    """Inserts spans into headrace.otel_traces, laid out as the OpenTelemetry collector's exporter lays it."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.warehouse_address() + "/?query=INSERT+INTO+headrace.otel_traces+FORMAT+JSONEachRow"

@@ -15,6 +15,9 @@ BLOCKS = "sink.blocks"
 CONTRACTS = "system.contracts"
 PROFILES = "quality.profiles"
 ALERTS = "quality.alerts"
+QUALITY_APP = "headrace-quality"
+QUALITY_TABLE = "files"
+QUALITY_PARTITIONS = 4
 
 RAW = "raw"
 VALID = "valid"
@@ -48,8 +51,10 @@ SYSTEM_TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec(LEDGER, cleanup="compact"),
     TopicSpec(BLOCKS, cleanup="compact"),
     TopicSpec(CONTRACTS, cleanup="compact"),
-    TopicSpec(PROFILES, partitions=4),
-    TopicSpec(ALERTS, partitions=4, retention_ms=-1),
+    TopicSpec(PROFILES, partitions=QUALITY_PARTITIONS),
+    TopicSpec(ALERTS, partitions=QUALITY_PARTITIONS, retention_ms=-1),
+    # Faust names its changelogs itself, and would be silent if one were missing.
+    TopicSpec(f"{QUALITY_APP}-{QUALITY_TABLE}-changelog", partitions=QUALITY_PARTITIONS, cleanup="compact"),
 )
 
 

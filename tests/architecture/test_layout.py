@@ -1,0 +1,60 @@
+"""The layout is what pyproject and the links say, and one module has one name."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINKED = ("producers", "schemas", "stream_processors", "sinks", "observability")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_package_list_is_what_the_folders_hold() -> None:
+    found = set()
+    for folder, _, files in os.walk(ROOT / "headrace", followlinks=True):
+        if "__init__.py" in files:
+            found.add(".".join(Path(folder).relative_to(ROOT).parts))
+    assert found == set(PYPROJECT["tool"]["setuptools"]["packages"])
+
+
+@pytest.mark.parametrize("folder", LINKED)
+def test_root_folder_is_linked_relatively_and_mapped(folder: str) -> None:
+    assert (ROOT / "headrace" / folder).readlink() == Path("..") / folder
+    assert PYPROJECT["tool"]["setuptools"]["package-dir"][f"headrace.{folder}"] == folder
+
+
+@pytest.mark.parametrize("folder", LINKED)
+def test_second_identity_is_refused(folder: str) -> None:
+    tried = subprocess.run(
+        [sys.executable, "-c", f"import {folder}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert tried.returncode != 0
+    assert f"import headrace.{folder}, not {folder}" in tried.stderr
+
+
+def test_nothing_happens_at_import() -> None:
+    """Importing every module starts no thread, opens no socket and writes no file."""
+    probe = (
+        "import importlib, pkgutil, threading, os, headrace\n"
+        "for module in pkgutil.walk_packages(headrace.__path__, 'headrace.'):\n"
+        "    if not module.name.endswith('__main__'): importlib.import_module(module.name)\n"
+        "names = sorted(thread.name for thread in threading.enumerate())\n"
+        "sockets = [fd for fd in os.listdir('/proc/self/fd') if 'socket' in os.path.realpath(f'/proc/self/fd/{fd}')]\n"
+        "print(names, sockets)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "['MainThread'] []"
+
+
+def test_files_stay_short() -> None:
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    long = {
+        name: lines
+        for name in tracked.split()
+        if not (ROOT / name).is_symlink() and (lines := len((ROOT / name).read_text().splitlines())) > 400
+    }
+    assert long == {}

@@ -1,0 +1,126 @@
+"""File quality: deltas merge in any order, and a complete file raises the alerts it calls for, once."""
+
+import random
+from typing import Any
+
+import pytest
+
+from headrace.stream_processors.quality_app import FileAlerts
+from headrace.stream_processors.steps.file_quality import FileQuality, alerts_of, merge_delta
+
+
+def judged(rows: int, rejected: int = 0) -> dict[str, Any]:
+    reasons = {"required": rejected} if rejected else {}
+    return {"dataset": "orders", "file": "f" * 16, "stage": "judge", "rows": rows, "rejected": rejected} | {
+        "reasons": reasons,
+        "rules": {},
+        "contract_version": "1.0.0+00000000",
+        "file_rows": None,
+    }
+
+
+def ended(file_rows: int, unreadable: int = 0, state: str = "published", tolerance: float = 0.1) -> dict[str, Any]:
+    delta = judged(unreadable, unreadable) | {
+        "stage": "read",
+        "reasons": {"bad_json": unreadable} if unreadable else {},
+    }
+    return delta | {
+        "file_rows": file_rows,
+        "file_state": state,
+        "file_reason": "unterminated_quote" if state == "partial" else "",
+        "tolerance": tolerance,
+        "owner": "sales",
+        "name": "orders.csv",
+    }
+
+
+def test_deltas_give_the_same_state_in_any_order() -> None:
+    deltas = [judged(10), judged(5, 2), judged(7, 1), ended(25, unreadable=3)]
+    states = set()
+    for seed in range(20):
+        random.Random(seed).shuffle(deltas)
+        state = FileQuality()
+        for delta in deltas:
+            state = merge_delta(state, delta)
+        states.add(str(state))
+    assert len(states) == 1
+    assert state.complete
+
+
+def test_file_is_not_complete_before_every_row_was_judged() -> None:
+    state = merge_delta(merge_delta(FileQuality(), judged(9)), ended(10))
+    assert not state.complete
+    assert merge_delta(state, judged(1)).complete
+
+
+@pytest.mark.parametrize(("rejected", "rules"), [(0, []), (1, []), (2, ["rejected_share"])])
+def test_alert_is_raised_only_above_the_tolerance(rejected: int, rules: list[str]) -> None:
+    state = merge_delta(merge_delta(FileQuality(), judged(10, rejected)), ended(10))
+    assert [alert["rule"] for alert in alerts_of("orders", "f" * 16, state, 0)] == rules
+
+
+def test_alert_names_file_share_bound_owner_and_reason() -> None:
+    state = merge_delta(merge_delta(FileQuality(), judged(10, 5)), ended(10))
+    (alert,) = alerts_of("orders", "f" * 16, state, 1)
+    assert (alert["observed"], alert["bound"], alert["rows_at_risk"]) == (0.5, 0.1, 5)
+    assert alert["owner"] == "sales"
+    assert "required (5)" in alert["message"]
+    assert alert["file_name"] == "orders.csv"
+
+
+@pytest.mark.parametrize(
+    ("state", "rule"), [("rejected", "file_rejected"), ("partial", "file_partial"), ("changed", "file_changed")]
+)
+def test_damaged_file_raises_an_alert_of_its_own(state: str, rule: str) -> None:
+    quality = merge_delta(FileQuality(), ended(0, state=state))
+    assert [alert["rule"] for alert in alerts_of("orders", "f" * 16, quality, 0)] == [rule]
+
+
+def feed(alerts: FileAlerts, offset: int, delta: dict[str, Any]) -> list[str]:
+    merged = alerts.merge(0, offset, 0, delta)
+    if merged is None:
+        return []
+    alerts.keep(merged)
+    return [alert["alert_id"] for alert in merged.alerts]
+
+
+def test_delta_that_comes_twice_is_counted_once() -> None:
+    table: dict[str, Any] = {}
+    alerts = FileAlerts(table)
+    feed(alerts, 3, judged(5, 5))
+    feed(alerts, 3, judged(5, 5))
+    (entry,) = table.values()
+    assert entry["quality"]["judged"] == 5
+
+
+def test_restored_table_goes_on_where_it_was_and_ignores_what_it_has() -> None:
+    table: dict[str, Any] = {}
+    before = FileAlerts(table)
+    feed(before, 1, judged(5, 5))
+    after = FileAlerts(table)
+    after.recover()
+    assert feed(after, 1, judged(5, 5)) == []
+    assert len(feed(after, 4, ended(5))) == 1
+    assert feed(after, 4, ended(5)) == []
+
+
+def test_finished_files_leave_one_entry_a_partition() -> None:
+    table: dict[str, Any] = {}
+    alerts = FileAlerts(table)
+    for number in range(10):
+        feed(alerts, 2 * number, judged(5) | {"file": f"{number:016x}"})
+        feed(alerts, 2 * number + 1, ended(5) | {"file": f"{number:016x}"})
+    assert len(table) == 1
+
+
+def test_kill_between_alert_and_table_raises_the_same_alert_id_again() -> None:
+    table: dict[str, Any] = {}
+    alerts = FileAlerts(table)
+    feed(alerts, 1, judged(5, 5))
+    lost = alerts.merge(0, 2, 0, ended(5))
+    again = FileAlerts(table)
+    again.recover()
+    repeated = again.merge(0, 2, 0, ended(5))
+    assert lost is not None
+    assert repeated is not None
+    assert [alert["alert_id"] for alert in lost.alerts] == [alert["alert_id"] for alert in repeated.alerts]
