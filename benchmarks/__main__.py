@@ -1,0 +1,95 @@
+"""python -m benchmarks: run the line, the wire floor and the naive version on this machine, and save the figures."""
+
+import argparse
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks import floor, naive
+from benchmarks.flights import write_rotated
+from benchmarks.line import Line, latency, running_line, throughput
+
+RESULTS = Path(__file__).parent / "results"
+NAIVE_ROWS = 100_000
+
+
+def main() -> None:
+    """Run everything, print one table and save it as benchmarks/results/<time>.json."""
+    parser = argparse.ArgumentParser(prog="make bench", description=main.__doc__)
+    parser.add_argument("--copies", type=int, default=3, help="flights files, 336,776 rows each (default 3)")
+    parser.add_argument("--only-line", action="store_true", help="leave the floor, the naive version and latency out")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="headrace-bench-"))
+    try:
+        with running_line(folder / "home") as line:
+            result = measure(line, folder, options.copies, only_line=options.only_line)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    result |= machine()
+    RESULTS.mkdir(exist_ok=True)
+    saved = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    saved.write_text(json.dumps(result, indent=2) + "\n")
+    show(result, saved)
+
+
+def measure(line: Line, folder: Path, copies: int, *, only_line: bool) -> dict[str, Any]:
+    """Return the figures of one run."""
+    files = write_rotated(folder, copies)
+    print(f"line: {copies} files of flights ...", flush=True)
+    result: dict[str, Any] = {"line": throughput(line, files)}
+    if only_line:
+        return result
+    print("latency: 100 small files on the idle line ...", flush=True)
+    result["latency"] = latency(line)
+    rows = result["line"]["rows"]
+    print("wire floor: the same values and headers, nothing else ...", flush=True)
+    values = folder / "values.bin"
+    floor.keep_values(line.settings, "flights.raw", rows, values)
+    result["floor_rows_per_s"] = round(floor.run(line.settings, values, rows))
+    print(f"naive: {NAIVE_ROWS:,} rows, one at a time ...", flush=True)
+    result["naive_rows_per_s"] = round(naive.run(line.settings, files[0], NAIVE_ROWS))
+    speed = result["line"]["rows_per_s"]
+    result["of_floor"] = round(speed / result["floor_rows_per_s"], 3)
+    result["times_naive"] = round(speed / result["naive_rows_per_s"], 1)
+    return result
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures were taken on."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "command": "make bench" if len(sys.argv) == 1 else f"python -m benchmarks {' '.join(sys.argv[1:])}",
+        "commit": commit.stdout.strip(),
+        "cores": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "python": platform.python_version(),
+        "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def show(result: dict[str, Any], saved: Path) -> None:
+    """Print the figures as one table."""
+    line = result["line"]
+    print(f"\n{line['rows']:,} rows end to end in {line['seconds']} s: {line['rows_per_s']:,} rows/s")
+    for stage, speed in sorted(line["stage_rows_per_s"].items()):
+        print(f"  {stage:<12} {speed:>10,} rows/s")
+    if "of_floor" in result:
+        print(f"wire floor     {result['floor_rows_per_s']:>10,} rows/s   line / floor {result['of_floor']:.0%}")
+        print(f"naive          {result['naive_rows_per_s']:>10,} rows/s   line / naive {result['times_naive']} x")
+        print(f"file closed -> row visible: p50 {result['latency']['p50_s']} s, p99 {result['latency']['p99_s']} s")
+    print(f"\n{'process':<12} {'CPU s / million rows':>22} {'peak MB':>10}")
+    for name, cpu in line["cpu_s_per_million_rows"].items():
+        print(f"{name:<12} {cpu:>22} {line['peak_mb'][name]:>10}")
+    print(f"\n{result['cores']} cores, {result['memory_gib']} GiB, commit {result['commit']}; saved in {saved}")
+
+
+if __name__ == "__main__":
+    main()
