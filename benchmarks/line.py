@@ -1,4 +1,4 @@
-"""The whole line under load, as a user starts it: `headrace up`, files dropped in the inbox, rows counted in ClickHouse."""
+"""The whole line under load, as a user starts it: headrace up, files into the inbox, rows counted in ClickHouse."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class Line:
         """Return what a query answers over ClickHouse's HTTP interface, "" while its table is not there yet."""
         url = f"{self.settings.warehouse_address()}/?query={urllib.parse.quote(query)}"
         try:
-            with urllib.request.urlopen(url, timeout=30) as reply:
+            with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310
                 return str(reply.read().decode().strip())
         except urllib.error.HTTPError as error:
             if error.code == 404:
