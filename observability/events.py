@@ -101,3 +101,17 @@ class AlertRaised(Event):
     rule: str
     severity: str
     file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsCodedSlowly(Event):
+    """Records went one by one through fastavro, because a field's type does not travel in columns."""
+
+    level: ClassVar[int] = logging.DEBUG
+    text: ClassVar[str] = "rows coded one by one"
+    metric: ClassVar[str] = "headrace_slowly_coded_rows_total"
+    labels: ClassVar[tuple[str, ...]] = ("direction",)
+    quantity: ClassVar[str] = "rows"
+    direction: str
+    dataset: str
+    rows: int

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     UNKNOWN_SCHEMA = "unknown_schema"
     TRUNCATED = "truncated"
     OVERLONG = "overlong"
+    MALFORMED = "malformed"
     FOREIGN = "foreign"
 
 
