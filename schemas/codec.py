@@ -237,8 +237,18 @@ def _not_utf8(messages: Sequence[bytes], schema: RecordSchema) -> NDArray[np.boo
     frame = pl.read_avro(io.BytesIO(_container(messages, size, schema, text=False)[0])).drop(_PREFIX)
     found = np.zeros(len(messages), np.bool_)
     for column in frame.select(pl.col(pl.Binary)).iter_columns():
-        found |= (column.cast(pl.String, strict=False).is_null() & column.is_not_null()).to_numpy()
+        try:
+            column.cast(pl.String)
+        except pl.exceptions.ComputeError:
+            found |= np.fromiter((not _utf8(value) for value in column), np.bool_, len(messages))
     return found
+
+
+def _utf8(value: bytes | None) -> bool:
+    try:
+        return value is None or value.decode() is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def _container(messages: Sequence[bytes], size: int, schema: RecordSchema, *, text: bool) -> tuple[bytes, int]:
