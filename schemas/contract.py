@@ -1,0 +1,243 @@
+"""THE CONTRACT of a dataset: its fields and rules, read from an ODCS v3.1 document, the only source of rules."""
+
+import codecs
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from headrace.core.identity import dataset_name_problem
+from headrace.schemas.contract_fields import (
+    FIELD_NULLS,
+    ContractField,
+    find_property,
+    read_field,
+    read_strings,
+)
+from headrace.schemas.contract_rules import Findings, field_rules, record_rules
+from headrace.schemas.odcs import CustomProperty, Document, read_document
+from headrace.schemas.problems import ContractProblems, Problem, describe
+from headrace.schemas.record import RecordField, RecordSchema
+from headrace.schemas.rules import Rule
+from headrace.schemas.strict_yaml import YamlInvalid, load_yaml
+
+__all__ = ["Contract", "ContractField", "FormatOptions", "Rule", "contract_version", "parse_contract"]
+
+DEFAULT_TOLERANCE = 0.01
+MAX_PARTITIONS = 64
+OURS = "headrace."
+_ROOT_PROPERTIES = ("headrace.tolerance", "headrace.partitions", "headrace.delimiter", "headrace.encoding", FIELD_NULLS)
+_DIGEST_DIGITS = 8
+
+
+@dataclass(frozen=True)
+class FormatOptions:
+    """How the dataset's files are written, where the contract says so; empty: the reader finds out."""
+
+    delimiter: str = ""
+    encoding: str = ""
+    null_values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a dataset's records must be. Equal text is an equal contract; `version` names the text exactly."""
+
+    dataset: str
+    version: str
+    text: str
+    drafted: bool
+    fields: tuple[ContractField, ...]
+    rules: tuple[Rule, ...]
+    tolerance: float = DEFAULT_TOLERANCE
+    partitions: int = 1
+    owner: str = ""
+    description: str = ""
+    format: FormatOptions = FormatOptions()
+    unchecked: tuple[str, ...] = ()
+
+    @property
+    def record_fields(self) -> tuple[RecordField, ...]:
+        """Return the fields as the record schema has them."""
+        return tuple(field.type for field in self.fields)
+
+    @property
+    def record_schema(self) -> RecordSchema:
+        """Return the record schema of a file that has the contract's columns and no others."""
+        return RecordSchema(self.dataset, self.record_fields)
+
+    def __hash__(self) -> int:
+        return hash((self.dataset, self.version))
+
+
+def contract_version(version: str, text: str) -> str:
+    """Return the version that messages name: the document's own, and the first digits of its text's SHA-256.
+
+    >>> contract_version("1.0.0", "text")
+    '1.0.0+982d9e3e'
+    """
+    return f"{version}+{hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]}"
+
+
+def parse_contract(text: str, source: str = "text") -> Contract:
+    """Read an ODCS v3.1 document; raises ContractInvalid with everything that is wrong, by line, key and value.
+
+    `source` is what messages call the document. Pure: no file is read, nothing blocks.
+    """
+    try:
+        data, root = load_yaml(text)
+    except YamlInvalid as error:
+        raise ContractProblems(source, [str(error)]) from error
+    if not isinstance(data, dict):
+        raise ContractProblems(source, ["it is not an ODCS document: a mapping with apiVersion, kind, schema, ..."])
+    document = read_document(data)
+    if isinstance(document, list):
+        raise _refused(source, document, root)
+    contract, problems = _build(document, text)
+    if problems:
+        raise _refused(source, problems, root)
+    return contract
+
+
+def _refused(source: str, problems: list[Problem], root: yaml.Node | None) -> ContractProblems:
+    return ContractProblems(source, [describe(problem, root) for problem in problems])
+
+
+def _build(document: Document, text: str) -> tuple[Contract, list[Problem]]:
+    findings = Findings()
+    schema, place = document.schema_[0], ("schema", 0)
+    if problem := dataset_name_problem(schema.name):
+        findings.refuse((*place, "name"), "cannot be a dataset", schema.name, problem)
+    options = _Options(document.custom_properties, findings)
+    nulls = options.texts(FIELD_NULLS)
+    fields = []
+    for number, found in enumerate(schema.properties):
+        where = (*place, "properties", number)
+        _refuse_unknown(found.custom_properties, (FIELD_NULLS,), where, findings)
+        known = read_field(found, nulls, where, findings.problems)
+        field_rules(found, known, where, findings)
+        fields.append(known)
+    _refuse_unknown(schema.custom_properties, (), place, findings)
+    record_rules(schema, {field.name: field.type.type for field in fields}, place, findings)
+    _refuse_repeated(fields, findings)
+    findings.unchecked += [f"slaProperties: {_sla_name(entry)}" for entry in document.sla_properties or ()]
+    contract = Contract(
+        dataset=schema.name,
+        version=contract_version(document.version, text),
+        text=text,
+        drafted=document.status == "draft",
+        fields=tuple(fields),
+        rules=tuple(findings.rules),
+        tolerance=options.share("headrace.tolerance", DEFAULT_TOLERANCE),
+        partitions=options.count("headrace.partitions", 1, MAX_PARTITIONS),
+        owner=_owner(document),
+        description=" ".join((schema.description or "").split()),
+        format=FormatOptions(options.delimiter(), options.encoding(), nulls),
+        unchecked=tuple(findings.unchecked),
+    )
+    return contract, findings.problems
+
+
+def _refuse_repeated(fields: list[ContractField], findings: Findings) -> None:
+    for name, count in Counter(field.name for field in fields).items():
+        if count > 1:
+            findings.refuse(
+                ("schema", 0, "properties"), "has a field twice", name, "rename one; physicalName may repeat"
+            )
+    for rule, count in Counter(rule.id for rule in findings.rules).items():
+        if count > 1:
+            findings.refuse(("schema", 0), "has a rule id twice", rule, "give each rule an id of its own")
+
+
+def _refuse_unknown(
+    properties: tuple[CustomProperty, ...], known: tuple[str, ...], place: tuple[str | int, ...], findings: Findings
+) -> None:
+    """Refuse our own custom properties that are unknown here or given twice; those of other tools are theirs."""
+    seen: set[str] = set()
+    for number, found in enumerate(properties):
+        where = (*place, "customProperties", number)
+        if found.property.startswith(OURS) and found.property not in known:
+            hint = f"known here: {', '.join(known) or 'none'}"
+            findings.refuse(where, "unknown property", found.property, hint)
+        elif found.property.startswith(OURS) and found.property in seen:
+            findings.refuse(where, "property given twice", found.property, "leave one")
+        seen.add(found.property)
+
+
+class _Options:
+    """The root's custom properties of headrace, each read with its own check."""
+
+    def __init__(self, properties: tuple[CustomProperty, ...], findings: Findings) -> None:
+        self._properties, self._findings = properties, findings
+        _refuse_unknown(properties, _ROOT_PROPERTIES, (), findings)
+
+    def _wrong(self, name: str, value: object, hint: str) -> None:
+        index = next(number for number, found in enumerate(self._properties) if found.property == name)
+        self._findings.refuse(("customProperties", index, "value"), f"wrong value of {name}", value, hint)
+
+    def _value(self, name: str) -> Any:
+        found = find_property(self._properties, name)
+        return None if found is None else found.value
+
+    def share(self, name: str, default: float) -> float:
+        value = self._value(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            self._wrong(name, value, "write a share from 0 to 1, e.g. 0.01 for 1 %")
+            return default
+        return float(value)
+
+    def count(self, name: str, default: int, greatest: int) -> int:
+        value = self._value(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= greatest:
+            self._wrong(name, value, f"write a whole number from 1 to {greatest}")
+            return default
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        return read_strings(find_property(self._properties, name), (), self._findings.problems)
+
+    def delimiter(self) -> str:
+        value = self._value("headrace.delimiter")
+        if value is None:
+            return ""
+        if (
+            not isinstance(value, str)
+            or len(value) != 1
+            or not value.isascii()
+            or value in '"\r\n\0'
+            or value.isalnum()
+        ):
+            self._wrong("headrace.delimiter", value, 'write one ASCII character in quotes, e.g. ";" or "\\t"')
+            return ""
+        return value
+
+    def encoding(self) -> str:
+        value = self._value("headrace.encoding")
+        if value is None:
+            return ""
+        try:
+            return codecs.lookup(value).name
+        except (LookupError, TypeError, ValueError):
+            self._wrong("headrace.encoding", value, "write a name that Python knows, e.g. utf-8 or cp1252")
+            return ""
+
+
+def _owner(document: Document) -> str:
+    team = document.team
+    if team is None:
+        return ""
+    owners = [member.name or member.username for member in team.members if (member.role or "").lower() == "owner"]
+    return owners[0] if owners else team.name or ""
+
+
+def _sla_name(entry: object) -> str:
+    if isinstance(entry, Mapping):
+        return f"{entry.get('property', '?')} {entry.get('value', '')}{entry.get('unit', '')}".strip()
+    return str(entry)
