@@ -115,3 +115,172 @@ class RowsCodedSlowly(Event):
     direction: str
     dataset: str
     rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileClaimed(Event):
+    """A complete file was taken out of the inbox."""
+
+    level: ClassVar[int] = logging.DEBUG
+    text: ClassVar[str] = "file claimed"
+    dataset: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileResumed(Event):
+    """A file goes on at the row where a killed process stood."""
+
+    text: ClassVar[str] = "file resumed"
+    metric: ClassVar[str] = "headrace_resumed_files_total"
+    labels: ClassVar[tuple[str, ...]] = ("dataset",)
+    dataset: str
+    name: str
+    row: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEnded(Event):
+    """The last transaction of a file was committed: state says how it ended."""
+
+    text: ClassVar[str] = "file ended"
+    metric: ClassVar[str] = "headrace_files_total"
+    labels: ClassVar[tuple[str, ...]] = ("dataset", "state")
+    dataset: str
+    name: str
+    file: str
+    state: str
+    reason: str
+    rows: int
+    unreadable: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileVanished(Event):
+    """A file was gone before it was claimed: somebody took it back or gave it another name. Nothing of it was read."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "file vanished"
+    metric: ClassVar[str] = "headrace_vanished_files_total"
+    labels: ClassVar[tuple[str, ...]] = ("dataset",)
+    dataset: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileChanged(Event):
+    """A file was written to after it was claimed; its new bytes come in as a new file."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "file changed after its claim"
+    metric: ClassVar[str] = "headrace_changed_files_total"
+    labels: ClassVar[tuple[str, ...]] = ("dataset",)
+    dataset: str
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OddityFound(Event):
+    """Something in the inbox is no readable file of a dataset; it is told once, and left where it is."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "not a file of a dataset"
+    metric: ClassVar[str] = "headrace_oddities_total"
+    labels: ClassVar[tuple[str, ...]] = ("reason",)
+    folder: str
+    name: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderFailed(Event):
+    """A reader raised an error of its own; the file ends there, and the line goes on."""
+
+    level: ClassVar[int] = logging.ERROR
+    text: ClassVar[str] = "reader failed"
+    metric: ClassVar[str] = "headrace_failed_readers_total"
+    labels: ClassVar[tuple[str, ...]] = ("format",)
+    format: str
+    dataset: str
+    name: str
+    row: int
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchingByScan(Event):
+    """The system gives no file events, so that new files are found by scans alone: later, but none is missed."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "no file events, watching by scans"
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageWaits(Event):
+    """Something a stage needs is away (a service, room on the disk); it tries again, and nothing is lost."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "stage waits"
+    metric: ClassVar[str] = "headrace_waits_total"
+    labels: ClassVar[tuple[str, ...]] = ("stage",)
+    stage: str
+    cause: str
+    hint: str
+    retry_secs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessStarted(Event):
+    """The supervisor started a service or a stage."""
+
+    text: ClassVar[str] = "process started"
+    name: str
+    pid: int
+    restarts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessReady(Event):
+    """A started process does its work."""
+
+    text: ClassVar[str] = "process ready"
+    name: str
+    pid: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessDied(Event):
+    """A process ended without being asked to; the supervisor starts it again after `retry_secs`."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "process died"
+    metric: ClassVar[str] = "headrace_process_deaths_total"
+    labels: ClassVar[tuple[str, ...]] = ("name",)
+    name: str
+    code: int
+    cause: str
+    retry_secs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessKilled(Event):
+    """A process did not finish in time when the line was stopped, and was killed; what it had open is done again."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "process killed at stop"
+    name: str
+    after_secs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftoversBuried(Event):
+    """Processes of a supervisor that was killed were still ending when the next one started."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "leftover processes ended"
+    count: int

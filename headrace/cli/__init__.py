@@ -9,7 +9,12 @@ from headrace import __version__
 from headrace.errors import HeadraceError, ServiceUnreachable, WrongUse
 
 # command -> "module:attribute"; help lists them in this order.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "up": "headrace.cli.up:up",
+    "down": "headrace.cli.down:down",
+    "status": "headrace.cli.status:status",
+    "doctor": "headrace.cli.doctor:doctor",
+}
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_UNREACHABLE = 1, 2, 3
 

@@ -12,10 +12,11 @@ import sys
 import uuid
 from pathlib import Path
 
+from headrace.core.child import EXIT_TERMINAL
 from headrace.core.files import write_atomically
 from headrace.core.guarded import guarded_command
 from headrace.embedded.jars import verified_jars
-from headrace.errors import HeadraceError, ServiceUnreachable
+from headrace.errors import HeadraceError, ServiceUnreachable, Terminal
 from headrace.schemas.topics import MAX_MESSAGE_BYTES
 from headrace.settings import LOOPBACK, Settings
 
@@ -164,7 +165,8 @@ def main() -> None:
     try:
         command = prepare(Settings())
     except HeadraceError as error:
-        sys.exit(f"headrace: {error}; next: {error.hint}")
+        print(f"{error}; next: {error.hint}", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)
     os.execv(command[0], command)  # noqa: S606
 
 

@@ -18,6 +18,7 @@ from headrace.settings import LOOPBACK, Paths, Settings
 from headrace.transport.kafka import Topics
 
 _PROBE_SECS = 1.0
+_LIST_SECS = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def _kafka_ready(settings: Settings) -> bool:
     """Return whether a client can list topics; a closed port is seen at once, librdkafka would wait long for it."""
     try:
         socket.create_connection((LOOPBACK, settings.kafka_port), _PROBE_SECS).close()
-        Topics(settings.kafka_client()).partitions()
+        Topics(settings.kafka_client()).partitions(_LIST_SECS)
     except (OSError, HeadraceError):
         return False
     return True

@@ -21,7 +21,9 @@ from headrace.embedded.jars import fetch_jars, print_progress
 from headrace.embedded.ports import pick_ports
 from headrace.embedded.services import SERVICES, prepare_home, start_service, write_addresses
 from headrace.errors import HeadraceError, ServiceUnreachable
+from headrace.schemas.topics import SYSTEM_TOPICS
 from headrace.settings import Settings
+from headrace.transport.kafka import Topics
 
 START_LIMIT_SECS = 60.0
 STOP_LIMIT_SECS = 15.0
@@ -44,7 +46,7 @@ class EmbeddedStack:
         self.settings = ours.model_copy(update=pick_ports())
 
     def __enter__(self) -> "EmbeddedStack":
-        """Start the services and return when all answer."""
+        """Start the services, create the system topics, and return when all answer."""
         fetch_jars(self.settings, print_progress)
         prepare_home(self.settings.paths())
         write_addresses(self.settings, self._names)
@@ -54,6 +56,8 @@ class EmbeddedStack:
                     self._wait_for(*SERVICES[name].after)
                     self.start(name)
             self._wait_for(*self._names)
+            if "kafka" in self._names:
+                Topics(self.settings.kafka_client()).ensure(SYSTEM_TOPICS)
         except BaseException:
             self.close()
             raise

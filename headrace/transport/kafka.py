@@ -167,10 +167,10 @@ class Topics:
             for name, future in self._admin.create_topics(missing, operation_timeout=_CALL_SECS).items():
                 self._settle(name, future, KafkaError.TOPIC_ALREADY_EXISTS)
 
-    def partitions(self) -> dict[str, int]:
-        """Return the number of partitions of every topic."""
+    def partitions(self, limit_secs: float = _CALL_SECS) -> dict[str, int]:
+        """Return the number of partitions of every topic; ServiceUnreachable after `limit_secs` without an answer."""
         try:
-            metadata = self._admin.list_topics(timeout=_CALL_SECS)
+            metadata = self._admin.list_topics(timeout=limit_secs)
         except KafkaException as error:
             raise ServiceUnreachable(f"Kafka at {self._address} does not answer", hint="headrace status") from error
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}

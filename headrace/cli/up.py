@@ -1,0 +1,104 @@
+"""headrace up: start the line, here or as a daemon."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from headrace.cli.stack_view import LineView, Progress
+from headrace.embedded.jars import fetch_jars, print_progress
+from headrace.embedded.ports import check_ports, pick_ports
+from headrace.embedded.services import child_environment, external_services
+from headrace.errors import ServiceUnreachable
+from headrace.runtime.home import bury_leftovers, locked_home, read_report
+from headrace.runtime.plan import CHOICES, parse_services
+from headrace.runtime.supervisor import StopFlag, supervise
+from headrace.settings import Settings
+
+_LOOK_SECS = 0.1
+_DAEMON_SECS = 180.0
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Return when the line is ready; it goes on until headrace down.")
+@click.option(
+    "--ports",
+    type=click.Choice(["settings", "auto"]),
+    default="settings",
+    show_default=True,
+    help="auto: pick free ports; headrace status tells them.",
+)
+@click.option("--services", default=",".join(CHOICES), show_default=True, help="What to start, by comma.")
+def up(detach: bool, ports: str, services: str) -> None:
+    """Start Kafka, the registry, the warehouse and the pipeline, and keep them running."""
+    chosen = parse_services(services)
+    settings = Settings()
+    with locked_home(settings.paths()):
+        bury_leftovers(settings.paths())
+        settings = ready_to_start(settings, chosen, auto=ports == "auto")
+    if detach:
+        start_daemon(settings, services)
+        return
+    view, stop = LineView(settings), StopFlag()
+    try:
+        with stop.on_signals():
+            supervise(settings, chosen, view, stop)
+    finally:
+        view.close()
+    click.echo("the line is stopped")
+
+
+def ready_to_start(settings: Settings, chosen: frozenset[str], *, auto: bool) -> Settings:
+    """Check ports and jars before anything starts; return the settings with picked ports if `auto`."""
+    embedded = chosen - external_services(settings)
+    if auto:
+        settings = settings.model_copy(update=dict(pick_ports()))
+    else:
+        check_ports(settings, embedded)
+    if "kafka" in embedded:
+        fetch_jars(settings, print_progress)
+    return settings
+
+
+def start_daemon(settings: Settings, services: str) -> None:
+    """Leave a supervisor behind and return when the line is ready; ServiceUnreachable says why it is not."""
+    paths = settings.paths()
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    output = paths.logs / "supervisor.out"
+    with output.open("wb") as stream:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "headrace.runtime.supervisor", services],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            env={**os.environ, **child_environment(settings)},
+            start_new_session=True,
+        )
+    progress, deadline = Progress(click.echo), time.monotonic() + _DAEMON_SECS
+    while time.monotonic() < deadline:
+        if daemon.poll() is not None:
+            raise _last_words(output)
+        report = read_report(paths)
+        if report is not None and report["pid"] == daemon.pid:
+            progress.show(report)
+            if report["phase"] == "running":
+                click.echo(f"the line is up (pid {daemon.pid}); headrace status shows it, headrace down stops it")
+                return
+        time.sleep(_LOOK_SECS)
+    raise ServiceUnreachable(
+        f"the line is not ready after {_DAEMON_SECS:.0f} s (pid {daemon.pid})", hint="headrace status; headrace down"
+    )
+
+
+def _last_words(output: Path) -> ServiceUnreachable:
+    """Return the error that the daemon left as its last line, or that line as it is."""
+    lines = output.read_text("utf-8", "replace").strip().splitlines() or ["it left no word"]
+    try:
+        words = json.loads(lines[-1])
+        return ServiceUnreachable(words["message"], hint=words["hint"])
+    except (ValueError, TypeError, KeyError):
+        return ServiceUnreachable(f"the supervisor ended: {lines[-1]}", hint=f"see {output}")

@@ -1,0 +1,116 @@
+"""What `headrace status` shows, read from HOME/run: it needs no service and no supervisor to answer."""
+
+import json
+from pathlib import Path
+from typing import TypedDict
+
+import psutil
+
+from headrace.embedded.services import SERVICES, external_services
+from headrace.observability.status import StageReport
+from headrace.runtime.home import ProcessReport, is_held, process_of, read_report
+from headrace.runtime.plan import STAGES
+from headrace.settings import Paths, Settings
+
+STOPPED, EXTERNAL = "stopped", "external"
+
+
+class ServiceStatus(TypedDict):
+    """One service; pid 0: no process.
+
+    `state` is stopped, waiting, starting, running, restarting, failed or external.
+    """
+
+    state: str
+    address: str
+    pid: int
+    memory_bytes: int
+    restarts: int
+    error: str
+
+
+class StageStatusReport(StageReport):
+    """One stage: its own report, and what the supervisor knows of it."""
+
+    restarts: int
+    error: str
+
+
+class StackStatus(TypedDict):
+    """`headrace status --json`. `memory_bytes` is the whole stack, the supervisor included."""
+
+    phase: str
+    pid: int
+    memory_bytes: int
+    services: dict[str, ServiceStatus]
+    stages: dict[str, StageStatusReport]
+
+
+def stack_status(settings: Settings) -> StackStatus:
+    """Return how the line of this home stands now. Never blocks; what a killed supervisor left is not believed."""
+    paths = settings.paths()
+    report = read_report(paths) if is_held(paths) else None
+    processes = report["processes"] if report else {}
+    services = {name: _service(settings, name, processes.get(name)) for name in SERVICES}
+    stages = {name: _stage(paths, name, processes[name]) for name in STAGES if name in processes}
+    own = _memory(report["pid"], report["created_at"]) if report else 0
+    shares = [part["memory_bytes"] for part in (*services.values(), *stages.values())]
+    return {
+        "phase": report["phase"] if report else STOPPED,
+        "pid": report["pid"] if report else 0,
+        "memory_bytes": own + sum(shares),
+        "services": services,
+        "stages": stages,
+    }
+
+
+def _service(settings: Settings, name: str, process: ProcessReport | None) -> ServiceStatus:
+    addresses = {
+        "kafka": settings.kafka_client()["bootstrap.servers"],
+        "registry": settings.registry_address(),
+        "warehouse": settings.warehouse_address(),
+    }
+    idle = EXTERNAL if name in external_services(settings) else STOPPED
+    return {
+        "state": process["state"] if process else idle,
+        "address": addresses[name],
+        "pid": process["pid"] if process else 0,
+        "memory_bytes": _memory(process["pid"], process["created_at"]) if process else 0,
+        "restarts": process["restarts"] if process else 0,
+        "error": process["error"] if process else "",
+    }
+
+
+def _stage(paths: Paths, name: str, process: ProcessReport) -> StageStatusReport:
+    told = _told(paths.run / "stages" / f"{name}.json", process["pid"])
+    return {
+        # A running stage's own word says more: it may be idle, or waiting for a service.
+        "state": told["state"] if told and process["state"] == "running" else process["state"],
+        "pid": process["pid"],
+        "rows": told["rows"] if told else 0,
+        "rows_per_s": told["rows_per_s"] if told else 0.0,
+        "lag": told["lag"] if told else -1,
+        "memory_bytes": _memory(process["pid"], process["created_at"]),
+        "restarts": process["restarts"],
+        "error": process["error"],
+    }
+
+
+def _told(path: Path, pid: int) -> StageReport | None:
+    """Return the stage's own report, None if there is none of this very process."""
+    try:
+        told: StageReport = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return told if told["pid"] == pid and pid else None
+
+
+def _memory(pid: int, created_at: float) -> int:
+    """Return the resident bytes of a process, 0 if it is gone."""
+    process = process_of(pid, created_at) if pid else None
+    if process is None:
+        return 0
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
