@@ -1,0 +1,88 @@
+"""Drafts: the contract of a dataset that came without one, written from its first file as a document to be edited."""
+
+import yaml
+
+from headrace.schemas.contract import Contract, parse_contract
+from headrace.schemas.guess import ColumnGuess, Sample, guess_columns
+from headrace.schemas.names import safe_names
+from headrace.schemas.record import FieldType
+
+_LOGICAL = {
+    FieldType.LONG: ("integer", "long"),
+    FieldType.DOUBLE: ("number", "double"),
+    FieldType.BOOLEAN: ("boolean", "boolean"),
+    FieldType.DATE: ("date", "date"),
+    FieldType.TIMESTAMP: ("timestamp", "timestamp-micros"),
+    FieldType.STRING: ("string", "string"),
+}
+
+_HEAD = """\
+# Contract of dataset {dataset}, drafted by headrace from its first file ({rows} rows looked at).
+# It has types and no rules: a row is put aside only if a value does not fit its field's type.
+#
+# It is yours to edit and is law from the next file on. What to do first:
+#   - check the types: text is safe, a number or date can be averaged and compared;
+#   - say who answers for the data (team), and what the fields mean (description);
+#   - add rules, for example under a field:
+#         required: true
+#         logicalTypeOptions: {{minimum: 0, maximum: 100}}
+#         quality: [{{id: known_status, metric: invalidValues, arguments: {{validValues: ["new", "paid"]}}, mustBe: 0}}]
+#   - raise the version, set status to active, and run: headrace contract lint FILE
+# All rules: docs/guide/contracts.md. The format is ODCS v3.1, https://bitol-io.github.io/open-data-contract-standard/
+apiVersion: v3.1.0
+kind: DataContract
+id: {dataset}
+version: "0.1.0"
+status: draft
+team:
+  name: ""          # who answers for this data; alerts name them
+customProperties:
+  - {{property: headrace.tolerance, value: 0.01}}   # an alert opens when more than this share of a file is rejected
+schema:
+  - name: {dataset}
+    physicalType: file
+    properties:
+"""
+
+
+def draft_contract(dataset: str, sample: Sample) -> Contract:
+    """Return a contract with the types of a sample and no rules: a draft rejects no row that fits its types.
+
+    Deterministic: the same sample gives the same text, and so the same version.
+    """
+    names = safe_names(sample.columns)
+    parts = [_HEAD.format(dataset=dataset, rows=f"{sample.frame.height:,}")]
+    for name, original, guess in zip(names, sample.columns, guess_columns(sample), strict=True):
+        parts.append("\n".join(_property(name, original, guess)) + "\n")
+    if not names:
+        parts[0] = parts[0].rstrip() + " []\n"
+    return parse_contract("".join(parts), f"draft of {dataset}")
+
+
+def _property(name: str, original: str, guess: ColumnGuess) -> list[str]:
+    logical, physical = _LOGICAL[guess.type]
+    lines = [f"      - name: {_plain(name)}"]
+    if original != name:
+        lines.append(f"        physicalName: {_quoted(original)}")
+    lines += [f"        logicalType: {logical}", f"        physicalType: {physical}{_remark(guess)}"]
+    if guess.null_values:
+        listed = ", ".join(_quoted(value) for value in guess.null_values)
+        lines.append(f"        customProperties: [{{property: headrace.nullValues, value: [{listed}]}}]")
+    return lines
+
+
+def _remark(guess: ColumnGuess) -> str:
+    if not guess.values:
+        return "   # no value seen, so text"
+    rows = guess.values + guess.nulls
+    return f"   # {guess.nulls:,} of {rows:,} values missing" if guess.nulls else ""
+
+
+def _plain(name: str) -> str:
+    """Return a safe name as YAML text: quoted where YAML reads a word as something else (no, null, on)."""
+    return name if yaml.safe_load(name) == name else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    dumped: str = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf"))
+    return dumped.strip()
