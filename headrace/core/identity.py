@@ -14,7 +14,19 @@ RESERVED_DATASETS = frozenset(
 )
 # Tables of the headrace database that hold the platform's own records: a dataset of that name would collide.
 RESERVED_TABLES = frozenset(
-    {"quarantine", "alerts", "profiles", "otel_traces", "otel_traces_trace_id_ts", "applied_ddl", "sink_blocks"}
+    {
+        "quarantine",
+        "alerts",
+        "alert_entries",
+        "profiles",
+        "receipts",
+        "file_entries",
+        "otel_traces",
+        "otel_traces_trace_id_ts",
+        "otel_traces_trace_id_ts_mv",
+        "applied_ddl",
+        "sink_blocks",
+    }
 )
 FILE_ID_DIGITS = 16
 

@@ -1,0 +1,120 @@
+"""ClickHouse over its HTTP interface: statements, queries, and inserts that are one block each."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+
+from headrace.errors import HeadraceError, ServiceUnreachable, WarehouseRefused
+from headrace.settings import LOOPBACK, Settings
+
+T = TypeVar("T")
+
+# A warehouse that is there but cannot do it just now: time, memory, connections, disk, parts, read-only, stopping.
+BUSY_CODES = frozenset({159, 160, 164, 173, 198, 202, 203, 209, 210, 236, 241, 242, 243, 252, 285, 319, 425, 999})
+# One INSERT is one block and so one part: nothing splits it, no second thread takes a share, nothing is put off.
+ONE_BLOCK = {
+    "async_insert": 0,
+    "max_insert_threads": 1,
+    "max_insert_block_size": 1_000_000_000,
+    "min_insert_block_size_rows": 1_000_000_000,
+    "min_insert_block_size_bytes": 1_000_000_000_000,
+    "insert_deduplicate": 1,
+}
+_CONNECT_SECS = 5
+_CALL_SECS = 300
+
+
+class Warehouse:
+    """A client of one ClickHouse. Connects at its first call; calls block for a round trip.
+
+    `person=True` works with the user's own rights, else with those of the pipeline. Not for use from several threads.
+    Every call raises ServiceUnreachable if a repeat may succeed (no answer, too busy, disk full), WarehouseRefused if
+    the statement itself is refused.
+    """
+
+    def __init__(self, settings: Settings, *, person: bool = False) -> None:
+        self._settings = settings
+        self._person = person
+        self._client: Client | None = None
+        self.address = settings.warehouse_address()
+
+    def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that gives no rows."""
+        self._call(lambda client: client.command(statement, parameters=dict(parameters or {})))
+
+    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return a query's rows. Values go in as `{name:Type}` parameters, never as text."""
+        found = self._call(lambda client: client.query(query, parameters=dict(parameters or {})).result_rows)
+        return [tuple(row) for row in found]
+
+    def stream(self, query: str, output_format: str, parameters: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+        """Yield a query's result in any of ClickHouse's formats; memory stays bounded."""
+        settings = {"default_format": output_format}
+        stream: Any = self._call(
+            lambda client: client.raw_stream(query, parameters=dict(parameters or {}), settings=settings)
+        )
+        with stream:
+            while chunk := stream.read(1 << 16):
+                yield chunk
+
+    def insert(self, table: str, columns: Sequence[str], data: bytes, *, data_format: str, token: str) -> None:
+        """Insert one block. The same token again stores nothing; that is how a repeat after any fault is harmless."""
+        settings = ONE_BLOCK | {"insert_deduplication_token": token}
+        self._call(
+            lambda client: client.raw_insert(table, list(columns), data, settings=settings, fmt=data_format),
+        )
+
+    def close(self) -> None:
+        """Drop the connections."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _call(self, function: Callable[[Client], T]) -> T:
+        try:
+            if self._client is None:
+                self._client = self._connect()
+            return function(self._client)
+        except OperationalError as error:
+            if error.code is None:
+                # The pipeline's password changes with every start of an embedded warehouse: connect anew next time.
+                self.close()
+            raise self._translate(error) from error
+        except ClickHouseError as error:
+            raise self._translate(error) from error
+
+    def _connect(self) -> Client:
+        address = urlsplit(self.address)
+        settings = self._settings
+        own = (settings.warehouse_user, settings.warehouse_password.get_secret_value())
+        user, password = own if self._person else settings.warehouse_credentials()
+        return clickhouse_connect.get_client(
+            interface=address.scheme,
+            host=address.hostname or LOOPBACK,
+            port=address.port or (443 if address.scheme == "https" else 8123),
+            username=user,
+            password=password,
+            compress=address.hostname not in {LOOPBACK, "localhost"},
+            connect_timeout=_CONNECT_SECS,
+            send_receive_timeout=_CALL_SECS,
+            autogenerate_session_id=False,
+            show_clickhouse_errors="scrub",
+            client_name="headrace",
+        )
+
+    def _translate(self, error: ClickHouseError) -> HeadraceError:
+        code = error.code if isinstance(error, DatabaseError) else None
+        text = str(error).strip()
+        if code is None:
+            return ServiceUnreachable(
+                f"the warehouse at {self.address} does not answer: {text}", hint="headrace status; headrace up"
+            )
+        if code in BUSY_CODES:
+            return ServiceUnreachable(
+                f"the warehouse at {self.address} cannot do it now: {text}", hint="free disk or memory, or wait"
+            )
+        return WarehouseRefused(f"the warehouse refuses: {text}", hint="correct the statement or the rights")
