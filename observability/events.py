@@ -284,3 +284,27 @@ class LeftoversBuried(Event):
     level: ClassVar[int] = logging.WARNING
     text: ClassVar[str] = "leftover processes ended"
     count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaRecordSkipped(Event):
+    """A record on the registry's topic that no registry can read; what it meant is not known."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "schema record skipped"
+    metric: ClassVar[str] = "headrace_skipped_schema_records_total"
+    offset: int
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestFailed(Event):
+    """An embedded service could not answer a request for a reason of its own; the caller got status 500."""
+
+    level: ClassVar[int] = logging.ERROR
+    text: ClassVar[str] = "request failed"
+    metric: ClassVar[str] = "headrace_failed_requests_total"
+    labels: ClassVar[tuple[str, ...]] = ("service",)
+    service: str
+    method: str
+    cause: str

@@ -14,7 +14,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from headrace.errors import ProducerFenced, ServiceUnreachable, TransactionFailed
 from headrace.schemas.topics import MAX_MESSAGE_BYTES, TopicSpec
@@ -89,22 +89,23 @@ class TransactionalWriter:
     def write(
         self,
         topic: str,
-        values: Iterable[bytes],
+        values: Iterable[bytes | None],
         *,
         partition: int,
         key: bytes | None = None,
         headers: Headers | None = None,
     ) -> None:
-        """Add messages to the open transaction; blocks only while the send queue is full."""
+        """Add messages to the open transaction (None deletes a key); blocks only while the send queue is full."""
         produce, poll, sent = self._producer.produce, self._producer.poll, 0
         for value in values:
-            try:
-                produce(topic, value=value, partition=partition, key=key, headers=headers, on_delivery=self._delivered)
-            except BufferError:
-                poll(0.1)
-                produce(topic, value=value, partition=partition, key=key, headers=headers, on_delivery=self._delivered)
-            except KafkaException as error:
-                raise self._translate("write", error) from error
+            while True:
+                try:
+                    produce(topic, value, key, partition, self._delivered, headers=headers)
+                    break
+                except BufferError:
+                    poll(0.1)
+                except KafkaException as error:
+                    raise self._translate("write", error) from error
             sent += 1
             if sent % _POLL_EVERY == 0:
                 poll(0)
@@ -166,6 +167,14 @@ class Topics:
         if missing:
             for name, future in self._admin.create_topics(missing, operation_timeout=_CALL_SECS).items():
                 self._settle(name, future, KafkaError.TOPIC_ALREADY_EXISTS)
+        wider = [
+            NewPartitions(spec.name, spec.partitions)
+            for spec in wanted
+            if spec.partitions > existing.get(spec.name, spec.partitions)
+        ]
+        if wider:
+            for name, future in self._admin.create_partitions(wider, operation_timeout=_CALL_SECS).items():
+                self._settle(name, future, KafkaError.INVALID_PARTITIONS)
 
     def partitions(self, limit_secs: float = _CALL_SECS) -> dict[str, int]:
         """Return the number of partitions of every topic; ServiceUnreachable after `limit_secs` without an answer."""

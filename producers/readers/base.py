@@ -119,11 +119,13 @@ class ReadOptions:
     """What a person may know about a file and the reader cannot.
 
     `delimiter`: of a delimited file; empty means: find out. `null_values`: texts that mean "missing", besides nothing
-    at all. `zones`: schema field name -> IANA zone, for timestamps that are written without an offset.
+    at all. `field_null_values`: schema field name -> what means "missing" in this field, besides `null_values`.
+    `zones`: schema field name -> IANA zone, for timestamps that are written without an offset.
     """
 
     delimiter: str = ""
     null_values: tuple[str, ...] = ()
+    field_null_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     zones: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -1,0 +1,171 @@
+"""How a file ends: published, skipped, changed or rejected; what the ledger says of it, and where the file then goes.
+
+The ledger entry is committed first and names the place where the file will be; the move follows, and is done again at
+the next start if a kill came between them.
+"""
+
+import json
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace.core.clock import Clock, utc_now
+from headrace.core.files import write_atomically
+from headrace.core.vocabulary import FileState, Reason
+from headrace.observability.events import FileEnded, emit
+from headrace.producers.claim import ClaimedFile, digest_file
+from headrace.producers.ledger import Known
+from headrace.producers.messages import Messages
+from headrace.producers.outgoing import Outgoing
+from headrace.producers.places import done_name, give_back, move, rejected_path, relative
+from headrace.producers.plan import Plan
+from headrace.schemas.ledger import FileEntry, entry_key, receipt
+from headrace.settings import Paths
+
+
+class Endings:
+    """Makes the last entry of a file and moves the file. `released` is told the key of each file that has ended."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        messages: Messages,
+        *,
+        released: Callable[[str], None],
+        settled: Callable[[Path, ClaimedFile], None],
+        clock: Clock = utc_now,
+    ) -> None:
+        self._paths = paths
+        self._messages = messages
+        self._released = released
+        self._settled = settled
+        self._clock = clock
+
+    def done_path(self, entry: FileEntry) -> str:
+        """Return where a published file goes, relative to the home."""
+        return relative(self._paths, self._done(entry.dataset, entry.sha256, entry.name))
+
+    def finish(self, entry: FileEntry, claimed: ClaimedFile) -> None:
+        """Move a file whose last frame was committed to done/."""
+        self._ended(entry)
+        self._move(claimed, self._paths.home / entry.path)
+
+    def move_finished(self, claimed: ClaimedFile, known: Known) -> bool:
+        """Move a file that was published before a kill; False if it is in done/ already, so that this one is a copy."""
+        target = self._done(claimed.dataset, claimed.sha256, known.name)
+        if target.exists():
+            return False
+        self._move(claimed, target)
+        return True
+
+    def skipped(self, entry: FileEntry, known: Known, claimed: ClaimedFile) -> Outgoing:
+        """Return the end of a file whose bytes were published before."""
+        entry = entry.with_changes(
+            state=FileState.SKIPPED,
+            reason=Reason.DUPLICATE_CONTENT.value,
+            detail=f'the same bytes came before as "{known.name}"; nothing was published again',
+            first_name=known.name,
+            path=self.done_path(entry),
+        )
+        # The name in work/ is unique, and the same after a kill.
+        copy = claimed.path.name.partition("-")[0]
+
+        def committed() -> None:
+            self._ended(entry)
+            self._move(claimed, self._paths.home / entry.path)
+
+        return Outgoing(key=entry_key(entry.dataset, entry.sha256, copy), entry=entry, committed=committed)
+
+    def rejected(self, entry: FileEntry, reason: Reason, detail: str, claimed: ClaimedFile) -> Outgoing:
+        """Return the end of a file of which nothing could be published; quality learns of it by a delta."""
+        target = rejected_path(self._paths, entry.dataset, entry.sha256, entry.name)
+        entry = entry.with_changes(
+            state=FileState.REJECTED,
+            reason=reason.value,
+            detail=detail,
+            path=relative(self._paths, target),
+            updated_at=self._clock(),
+        )
+        collided = reason is Reason.DIGEST_COLLISION
+        # The id in `_file` belongs to the other file: what is said under it would be said of that one.
+        key = entry_key(entry.dataset, entry.sha256, "collision" if collided else "")
+        delta = None if collided else self._messages.delta(entry, (), ended=True)
+
+        def committed() -> None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            note = json.dumps(receipt(entry), indent=2, ensure_ascii=False) + "\n"
+            write_atomically(target.with_name(f"{target.name}.reason.json"), note.encode())
+            self._ended(entry)
+            self._move(claimed, target)
+
+        return Outgoing(key=key, entry=entry, delta=delta, committed=committed)
+
+    def changed(self, entry: FileEntry, plan: Plan, claimed: ClaimedFile) -> Outgoing:
+        """Return the end of a file that was written to while it was read; it goes back into the inbox."""
+        entry = self._changed(entry, Reason.CHANGED_WHILE_READ, "it was written to while it was read").with_changes(
+            path=relative(self._paths, self._paths.inbox / entry.dataset / entry.name)
+        )
+        delta = self._messages.delta(entry, (), tolerance=plan.tolerance, owner=plan.owner, ended=True)
+
+        def committed() -> None:
+            self._ended(entry)
+            self.give_back(claimed)
+
+        return Outgoing(key=entry_key(entry.dataset, entry.sha256), entry=entry, delta=delta, committed=committed)
+
+    def superseded(self, entry: FileEntry) -> Outgoing:
+        """Return the end of a file that holds other bytes than when the killed process read it."""
+        return self._given_up(self._changed(entry, Reason.CHANGED_WHILE_READ, "it was written to after a kill"))
+
+    def lost(self, entry: FileEntry) -> Outgoing:
+        """Return the end of a file that was begun and is no longer in work/."""
+        return self._given_up(self._changed(entry, Reason.VANISHED, f"{entry.path} is gone; drop it again to go on"))
+
+    def give_back(self, claimed: ClaimedFile) -> None:
+        """Put a file back into the inbox, where it waits until nobody writes to it any more."""
+        give_back(claimed.path, self._paths.inbox / claimed.dataset, claimed.name)
+        self._released(entry_key(claimed.dataset, claimed.sha256))
+
+    def _given_up(self, entry: FileEntry) -> Outgoing:
+        delta = self._messages.delta(entry, (), ended=True)
+        return Outgoing(
+            key=entry_key(entry.dataset, entry.sha256),
+            entry=entry,
+            delta=delta,
+            committed=lambda: self._ended(entry),
+        )
+
+    def _changed(self, entry: FileEntry, reason: Reason, what: str) -> FileEntry:
+        detail = f"{what}; its first {entry.rows_published} rows stand under this digest"
+        return entry.with_changes(
+            state=FileState.CHANGED,
+            reason=reason.value,
+            detail=detail,
+            published_at=self._clock(),
+            updated_at=self._clock(),
+        )
+
+    def _done(self, dataset: str, sha256: str, name: str) -> Path:
+        folder = self._paths.done / dataset
+        target = folder / done_name(sha256, name)
+        if target.exists() and digest_file(target) != sha256:
+            return folder / f"{sha256}-{secrets.token_hex(4)}"
+        return target
+
+    def _move(self, claimed: ClaimedFile, target: Path) -> None:
+        move(claimed.path, target)
+        self._settled(target, claimed)
+        self._released(entry_key(claimed.dataset, claimed.sha256))
+
+    def _ended(self, entry: FileEntry) -> None:
+        emit(
+            FileEnded(
+                dataset=entry.dataset,
+                name=entry.name,
+                file=entry.file,
+                state=entry.state.value,
+                reason=entry.reason,
+                rows=entry.rows_published,
+                unreadable=entry.rows_unreadable,
+            )
+        )

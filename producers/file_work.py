@@ -1,0 +1,307 @@
+"""One file from its claim to done/: a generator of what goes out, so that a slot can work on several files in turns."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import polars as pl
+
+from headrace.core.clock import Clock, utc_now
+from headrace.core.identity import file_id
+from headrace.core.vocabulary import FileState, Reason
+from headrace.errors import ContractInvalid, HeadraceError, SchemaRefused, Transient
+from headrace.observability.events import FileChanged, FileClaimed, FileResumed, FileVanished, ReaderFailed, emit
+from headrace.observability.tracing import FileTracer, new_span_id
+from headrace.producers.claim import ClaimedFile, Gone, PrefixHash, digest_steadily, reopen, take
+from headrace.producers.endings import Endings
+from headrace.producers.inbox import Oddity, out_of_room, unreadable
+from headrace.producers.ledger import LedgerView
+from headrace.producers.messages import Messages, final_state, record_headers
+from headrace.producers.outgoing import Outgoing
+from headrace.producers.plan import Plan, Planner
+from headrace.producers.readers.base import RAW_BYTES, FileRefused, ReadFrame, UnreadableRow
+from headrace.schemas import codec
+from headrace.schemas.ledger import FileEntry, entry_key, new_entry, note_key
+from headrace.settings import Paths
+
+# What foreign code raises when it is broken; a panic of polars is no Exception.
+BROKEN = (Exception, pl.exceptions.PanicException)
+# None: nothing to send now, the file waits for another one.
+Steps = Generator[Outgoing | None, None, None]
+
+
+@dataclass
+class FileWork:
+    """What every file of a slot needs. Its generators run in the reading thread, `committed` in the sending one."""
+
+    paths: Paths
+    view: LedgerView
+    planner: Planner
+    messages: Messages
+    tracer: FileTracer
+    endings: Endings
+    oddity_found: Callable[[Oddity], None]
+    clock: Clock = utc_now
+    # Keys with something not committed yet: a second file with the same bytes waits for the first.
+    active: set[str] = field(default_factory=set)
+
+    def start(self, dataset: str, name: str, seen_ns: int) -> Steps:
+        """Claim a file of the inbox and publish it."""
+        taken = take(self.paths, dataset, name)
+        if isinstance(taken, Gone):
+            emit(FileVanished(dataset=dataset, name=name))
+        elif isinstance(taken, Oddity):
+            self.oddity_found(taken)
+        else:
+            emit(FileClaimed(dataset=dataset, name=taken.name, size=taken.signature.size))
+            note = note_key(dataset, name)
+            with closing(taken):
+                if self.view.noted(note):
+                    yield Outgoing(key=note, entry=None)
+                yield from self._enter(taken, seen_ns)
+
+    def go_on(self, dataset: str, work: str, entry: FileEntry | None) -> Steps:
+        """Go on with a file that a killed process left in work/; `entry` is the open one with its path, if any."""
+        found = reopen(self.paths, dataset, work)
+        if isinstance(found, Gone):
+            return
+        with closing(found):
+            yield from self._enter(found, time.time_ns(), expected=entry, recovered=True)
+
+    def _enter(
+        self, claimed: ClaimedFile, seen_ns: int, *, expected: FileEntry | None = None, recovered: bool = False
+    ) -> Steps:
+        try:
+            steady = digest_steadily(claimed)
+        except OSError as error:
+            self.oddity_found(unreadable(claimed.dataset, claimed.name, error))
+            steady = False
+        if not steady:
+            self.endings.give_back(claimed)
+            return
+        if expected is not None and expected.sha256 != claimed.sha256:
+            yield self.endings.superseded(expected)
+        key = entry_key(claimed.dataset, claimed.sha256)
+        while key in self.active:
+            yield None
+        self.active.add(key)
+        known = self.view.same_prefix(claimed.dataset, claimed.sha256)
+        settled = self.view.settled(claimed.dataset, claimed.sha256)
+        if known and known.sha256 != claimed.sha256:
+            detail = f'the first {len(file_id(known.sha256))} digits of its digest are those of "{known.name}"'
+            yield self.endings.rejected(self._entry(claimed), Reason.DIGEST_COLLISION, detail, claimed)
+        elif settled is not None and recovered and self.endings.move_finished(claimed, settled):
+            self.active.discard(key)
+        elif settled is not None:
+            yield self.endings.skipped(self._entry(claimed), settled, claimed)
+        else:
+            yield from self._plan_and_publish(claimed, seen_ns)
+
+    def _plan_and_publish(self, claimed: ClaimedFile, seen_ns: int) -> Steps:
+        resumed = self.view.resumable(claimed.dataset, claimed.sha256)
+        try:
+            plan = self.planner.plan(claimed, resumed)
+        except FileRefused as refusal:
+            yield self.endings.rejected(self._entry(claimed), refusal.reason, refusal.detail, claimed)
+        except ContractInvalid as error:
+            yield self._refused(claimed, Reason.CONTRACT_INVALID, error)
+        except SchemaRefused as error:
+            yield self._refused(claimed, Reason.SCHEMA_INCOMPATIBLE, error)
+        except BROKEN as error:
+            if isinstance(error, Transient) or out_of_room(error):
+                raise
+            cause = f"{type(error).__name__}: {error}"
+            emit(ReaderFailed(format="", dataset=claimed.dataset, name=claimed.name, row=0, error=cause))
+            yield self.endings.rejected(self._entry(claimed), Reason.UNREADABLE, cause, claimed)
+        else:
+            yield from self._publish(claimed, plan, self._claimed_entry(claimed, plan, resumed), seen_ns)
+
+    def _refused(self, claimed: ClaimedFile, reason: Reason, error: HeadraceError) -> Outgoing:
+        detail = f"{error}; next: {error.hint}" if error.hint else str(error)
+        return self.endings.rejected(self._entry(claimed), reason, detail, claimed)
+
+    def _publish(self, claimed: ClaimedFile, plan: Plan, entry: FileEntry, seen_ns: int) -> Steps:
+        key = entry_key(entry.dataset, entry.sha256)
+        yield Outgoing(key=key, entry=entry)
+        self._record_span("ready", entry, seen_ns, time.time_ns())
+        prefix = PrefixHash(claimed.stream)
+        frames = self._frames(claimed, plan, entry)
+        while True:
+            started_ns = time.time_ns()
+            try:
+                frame, records = next(frames)
+            except FileRefused as refusal:
+                yield self.endings.rejected(entry, refusal.reason, refusal.detail, claimed)
+                return
+            digest = prefix.up_to(frame.next_byte)
+            whole = prefix.up_to(claimed.signature.size) if frame.last else entry.sha256
+            if whole != entry.sha256 or not self._unchanged(claimed):
+                emit(FileChanged(dataset=entry.dataset, name=entry.name, rows=entry.rows_published))
+                yield self.endings.changed(entry, plan, claimed)
+                return
+            entry = self._advanced(entry, frame, len(records), digest)
+            self._record_span("read", entry, started_ns, time.time_ns(), rows=len(records))
+            yield self._outgoing(entry, frame, records, plan, claimed, seen_ns)
+            if frame.last:
+                return
+
+    def _frames(self, claimed: ClaimedFile, plan: Plan, entry: FileEntry) -> Iterator[tuple[ReadFrame, list[bytes]]]:
+        """Give the reader's frames and their messages; an error of the reader ends this file, never the line."""
+        row, byte = entry.next_row, entry.next_byte
+        try:
+            for frame in plan.frames(row, byte):
+                yield frame, _encoded(frame, plan, entry)
+                row, byte = frame.next_row, frame.next_byte
+                if frame.last:
+                    return
+            cause = "it ended without saying that this was the last frame"
+        except FileRefused:
+            raise
+        except BROKEN as error:
+            # A reader is a plug-in: whatever it raises must not stop the other files.
+            if isinstance(error, Transient):
+                raise
+            cause = f"{type(error).__name__}: {error}"
+        detail = f"the {entry.format} reader failed: {cause}"
+        emit(ReaderFailed(format=entry.format, dataset=entry.dataset, name=entry.name, row=row, error=cause))
+        if row == 0:
+            raise FileRefused(Reason.UNREADABLE, detail)
+        yield _rest_of_file(claimed, plan, row, byte, detail), []
+
+    def _unchanged(self, claimed: ClaimedFile) -> bool:
+        """Return True if nobody wrote to the file since it was hashed; a mere touch is looked into and accepted."""
+        now = claimed.now()
+        if now == claimed.signature:
+            return True
+        if now.size != claimed.signature.size:
+            return False
+        digest = claimed.sha256
+        same = digest_steadily(claimed) and claimed.sha256 == digest
+        claimed.sha256 = digest
+        return same
+
+    def _advanced(self, entry: FileEntry, frame: ReadFrame, records: int, digest: str) -> FileEntry:
+        published = records + len(frame.unreadable)
+        now = self.clock()
+        entry = entry.with_changes(
+            state=FileState.PUBLISHING,
+            rows_read=entry.rows_read + published,
+            rows_published=entry.rows_published + published,
+            rows_unreadable=entry.rows_unreadable + len(frame.unreadable),
+            next_row=frame.next_row,
+            next_byte=frame.next_byte,
+            prefix_sha256=digest,
+            updated_at=now,
+        )
+        if not frame.last:
+            return entry
+        return entry.with_changes(
+            state=final_state(frame.partial is not None),
+            reason=frame.partial.value if frame.partial else "",
+            detail=frame.detail if frame.partial else "",
+            path=self.endings.done_path(entry),
+            published_at=now,
+        )
+
+    def _outgoing(
+        self,
+        entry: FileEntry,
+        frame: ReadFrame,
+        records: list[bytes],
+        plan: Plan,
+        claimed: ClaimedFile,
+        seen_ns: int,
+    ) -> Outgoing:
+        span, started_ns = new_span_id(), time.time_ns()
+        delta = None
+        if frame.unreadable or frame.last:
+            delta = self.messages.delta(
+                entry, frame.unreadable, tolerance=plan.tolerance, owner=plan.owner, ended=frame.last
+            )
+
+        def committed() -> None:
+            now = time.time_ns()
+            self._record_span("publish", entry, started_ns, now, span=span, rows=len(records))
+            if frame.last:
+                self._record_span("file", entry, seen_ns, now, rows=entry.rows_published)
+                self.endings.finish(entry, claimed)
+
+        return Outgoing(
+            key=entry_key(entry.dataset, entry.sha256),
+            entry=entry,
+            partition=plan.partition,
+            headers=record_headers(entry, span),
+            records=records,
+            quarantined=self.messages.quarantined(frame.unreadable, entry),
+            delta=delta,
+            committed=committed,
+        )
+
+    def _record_span(
+        self, name: str, entry: FileEntry, start_ns: int, end_ns: int, *, span: str = "", rows: int | None = None
+    ) -> None:
+        attributes: dict[str, str | int | float | bool] = {"headrace.name": entry.name}
+        if rows is not None:
+            attributes["headrace.rows"] = rows
+        self.tracer.record(
+            name,
+            dataset=entry.dataset,
+            file=entry.file,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            span_id=span,
+            root=name == "file",
+            attributes=attributes,
+        )
+
+    def _entry(self, claimed: ClaimedFile) -> FileEntry:
+        now = self.clock()
+        return new_entry(
+            dataset=claimed.dataset,
+            sha256=claimed.sha256,
+            name=claimed.name,
+            path=str(claimed.path.relative_to(self.paths.home)),
+            bytes=claimed.signature.size,
+            modified_at=datetime.fromtimestamp(claimed.signature.modified_ns // 1_000 / 1_000_000, UTC),
+            state=FileState.CLAIMED,
+            claimed_at=now,
+            updated_at=now,
+        )
+
+    def _claimed_entry(self, claimed: ClaimedFile, plan: Plan, resumed: FileEntry | None) -> FileEntry:
+        """Return the entry to go on from: a new one, or that of a file which was begun before."""
+        fresh = self._entry(claimed).with_changes(
+            format=plan.format,
+            contract_version=plan.contract_version,
+            schema_id=plan.schema_id,
+            partition=plan.partition,
+        )
+        if resumed is None or PrefixHash(claimed.stream).up_to(resumed.next_byte) != resumed.prefix_sha256:
+            return fresh
+        emit(FileResumed(dataset=resumed.dataset, name=resumed.name, row=resumed.next_row))
+        state = FileState.PUBLISHING if resumed.next_row else FileState.CLAIMED
+        return resumed.with_changes(
+            state=state, reason="", detail="", path=fresh.path, balanced=False, updated_at=fresh.updated_at
+        )
+
+
+def _encoded(frame: ReadFrame, plan: Plan, entry: FileEntry) -> list[bytes]:
+    names = [column.name for column in plan.schema.fields]
+    whole = frame.frame.with_columns(pl.lit(entry.file, pl.String).alias("_file")).select(names)
+    return codec.encode(whole, plan.schema, plan.schema_id)
+
+
+def _rest_of_file(claimed: ClaimedFile, plan: Plan, row: int, byte: int, detail: str) -> ReadFrame:
+    """Return a last frame that puts what cannot be framed aside as one row."""
+    size = claimed.signature.size
+    rest = hashlib.sha256()
+    for start in range(byte, size, 1 << 20):
+        rest.update(os.pread(claimed.stream.fileno(), min(1 << 20, size - start), start))
+    raw = os.pread(claimed.stream.fileno(), min(RAW_BYTES, size - byte), byte)
+    lost = UnreadableRow(row, byte, size, raw, size - byte, rest.hexdigest(), Reason.UNREADABLE, "", detail)
+    columns = {name: kind for name, kind in codec.polars_schema(plan.schema).items() if name != "_file"}
+    return ReadFrame(pl.DataFrame(schema=columns), (lost,), row + 1, size, True, Reason.UNREADABLE, detail)
