@@ -308,3 +308,47 @@ class RequestFailed(Event):
     service: str
     method: str
     cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsJudged(Event):
+    """A batch's rows of one file were judged, and what became of them is committed."""
+
+    level: ClassVar[int] = logging.DEBUG
+    text: ClassVar[str] = "rows judged"
+    metric: ClassVar[str] = "headrace_judged_rows_total"
+    labels: ClassVar[tuple[str, ...]] = ("dataset",)
+    quantity: ClassVar[str] = "rows"
+    dataset: str
+    file: str
+    rows: int
+    rejected: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsRejected(Event):
+    """Rows of one file went to quarantine for one reason, as the contract wants it; a row may have several reasons."""
+
+    level: ClassVar[int] = logging.DEBUG
+    text: ClassVar[str] = "rows rejected"
+    metric: ClassVar[str] = "headrace_rejected_rows_total"
+    labels: ClassVar[tuple[str, ...]] = ("dataset", "reason")
+    quantity: ClassVar[str] = "count"
+    dataset: str
+    file: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignMessagesPutAside(Event):
+    """Messages on a raw topic that are not records of its dataset went to quarantine as they are."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "foreign messages put aside"
+    metric: ClassVar[str] = "headrace_foreign_messages_total"
+    labels: ClassVar[tuple[str, ...]] = ("reason",)
+    quantity: ClassVar[str] = "count"
+    topic: str
+    reason: str
+    count: int

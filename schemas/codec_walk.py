@@ -128,12 +128,19 @@ class _Walk:
         self.at[rows] += sizes >> 1
 
 
-def find_fault(message: bytes, schema: RecordSchema) -> tuple[Reason, str] | None:
-    """Return what is wrong with one framed message and where, None if it is exactly one record. For every schema."""
+def find_header_fault(message: bytes) -> tuple[Reason, str] | None:
+    """Return why a message is not framed at all, None if it begins with byte 0 and an id."""
     if not message or message[0] != MAGIC:
         return Reason.WRONG_MAGIC, f"the first byte is {message[:1].hex() or 'missing'}, not 00"
     if len(message) < HEADER.size:
         return Reason.TRUNCATED, f"{len(message)} bytes are less than a header of {HEADER.size}"
+    return None
+
+
+def find_fault(message: bytes, schema: RecordSchema) -> tuple[Reason, str] | None:
+    """Return what is wrong with one framed message and where, None if it is exactly one record. For every schema."""
+    if header_fault := find_header_fault(message):
+        return header_fault
     at = HEADER.size
     for field in schema.fields:
         try:

@@ -1,0 +1,305 @@
+"""Judging one partition's messages: what goes on unchanged, what goes to quarantine and why, and what is learned of it.
+
+Nothing is sent here: the result is a list of outputs for the transaction that also holds the offsets.
+"""
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+from headrace.core.identity import stable_slot, trace_id
+from headrace.core.vocabulary import Reason, Stage
+from headrace.errors import WrongUse
+from headrace.observability.tracing import new_span_id, parse_traceparent, traceparent
+from headrace.schemas.codec import decode_leniently, split_by_schema
+from headrace.schemas.codec_walk import find_header_fault
+from headrace.schemas.contract import Contract
+from headrace.schemas.record import RecordSchema
+from headrace.schemas.system import frame_system
+from headrace.schemas.topics import (
+    MAX_MESSAGE_BYTES,
+    PROFILES,
+    QUALITY_PARTITIONS,
+    QUARANTINE,
+    VALID,
+    data_topic,
+    parse_data_topic,
+)
+from headrace.stream_processors.lookups import Lookups, Refusal
+from headrace.stream_processors.steps.profile import column_deltas
+from headrace.stream_processors.steps.validate import Verdicts, validate
+from headrace.transport.kafka import Headers
+from headrace.transport.partition_reader import Run
+
+KEPT_BYTES = 64 * 1024
+_DELTA, _QUARANTINED = "profile_delta", "quarantined_row"
+# Registry ids are ints in Avro; a foreign message's four bytes may be more.
+_INT_LIMIT = 2**31
+_NOT_ENDED = {
+    "name": "",
+    "file_rows": None,
+    "file_state": "",
+    "file_reason": "",
+    "tolerance": None,
+    "owner": "",
+}
+# A message and the headers it is given here must fit into what the broker takes.
+LARGEST_MESSAGE = MAX_MESSAGE_BYTES - 8 * 1024
+
+
+class SystemIds(Protocol):
+    """The registry, as far as it is needed here."""
+
+    def system_id(self, topic: str, name: str) -> int:
+        """Return the id of one of the platform's own schemas on a topic."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """Messages for one partition of one topic, with one list of headers for all."""
+
+    topic: str
+    partition: int
+    values: Sequence[bytes]
+    key: bytes | None = None
+    headers: Headers | None = None
+
+
+@dataclass(frozen=True)
+class JudgedFile:
+    """One file's share of a batch, for spans and events."""
+
+    dataset: str
+    file: str
+    rows: int
+    rejected: int
+    reasons: Mapping[str, int]
+    span_id: str
+    parent_span_id: str
+
+
+@dataclass
+class Judgement:
+    """Everything that one partition's messages become."""
+
+    outputs: list[Output] = field(default_factory=list)
+    files: list[JudgedFile] = field(default_factory=list)
+    foreign: Counter[Reason] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Messages of one schema id: `at` says where each stands in the run."""
+
+    run: Run
+    dataset: str
+    schema_id: int | None
+    values: Sequence[bytes]
+    at: Sequence[int]
+
+    def headers(self, index: int) -> dict[str, str]:
+        """Return a message's headers as text. Costs 1 µs: once a file and batch."""
+        found = self.run.messages[self.at[index]].headers() or ()
+        return {name: value.decode("ascii", "replace") for name, value in found if isinstance(value, bytes)}
+
+
+class Judge:
+    """Turns runs of raw messages into outputs. Holds no state of its own but what the lookups keep."""
+
+    def __init__(self, lookups: Lookups, ids: SystemIds) -> None:
+        self._lookups = lookups
+        self._ids = ids
+
+    def begin_batch(self) -> None:
+        """Say that a new batch begins: what was unknown is asked again."""
+        self._lookups.begin_batch()
+
+    def judge(self, run: Run) -> Judgement:
+        """Judge one partition's messages. Blocks only where a schema or contract is not known yet."""
+        parsed = parse_data_topic(run.place.topic)
+        if parsed is None:
+            raise WrongUse(f'topic "{run.place.topic}" is not of a dataset', hint="rename or delete it")
+        judgement, dataset = Judgement(), parsed[0]
+        values = [message.value() or b"" for message in run.messages]
+        at: Sequence[int] = range(len(values))
+        if max(map(len, values), default=0) > LARGEST_MESSAGE:
+            large = [place for place in at if len(values[place]) > LARGEST_MESSAGE]
+            at = [place for place in at if len(values[place]) <= LARGEST_MESSAGE]
+            refusal = Refusal(Reason.TOO_LARGE, f"more than {LARGEST_MESSAGE} bytes")
+            part = _Part(run, dataset, None, [values[place] for place in large], large)
+            self._put_aside(part, [(index, refusal) for index in range(len(large))], judgement)
+            values = [values[place] for place in at]
+        for schema_id, start, stop in split_by_schema(values):
+            self._judge_part(_Part(run, dataset, schema_id, values[start:stop], at[start:stop]), judgement)
+        return judgement
+
+    def _judge_part(self, part: _Part, judgement: Judgement) -> None:
+        if part.schema_id is None:
+            faults = [find_header_fault(value) for value in part.values]
+            bad = [(index, Refusal(*fault)) for index, fault in enumerate(faults) if fault is not None]
+            self._put_aside(part, bad, judgement)
+            return
+        schema = self._lookups.record_schema(part.schema_id, part.dataset)
+        if isinstance(schema, Refusal):
+            self._put_aside(part, [(index, schema) for index in range(len(part.values))], judgement)
+            return
+        frame, good, undecodable = decode_leniently(part.values, schema)
+        bad = [(error.index, Refusal(error.reason, error.detail)) for error in undecodable]
+        nameless = Refusal(Reason.FOREIGN, "_file or _row is missing")
+        for file, places in _by_file(frame):
+            members = good if places is None else [good[place] for place in places]
+            if file is None:
+                bad += [(index, nameless) for index in members]
+                continue
+            records = frame if places is None else frame[places]
+            refusal = self._judge_file(part, file, members, records, schema, judgement)
+            if refusal is not None:
+                bad += [(index, refusal) for index in members]
+        self._put_aside(part, sorted(bad, key=lambda pair: pair[0]), judgement)
+
+    def _judge_file(
+        self,
+        part: _Part,
+        file: str,
+        members: Sequence[int],
+        records: pl.DataFrame,
+        schema: RecordSchema,
+        judgement: Judgement,
+    ) -> Refusal | None:
+        """Judge one file's records; a refusal means that they cannot be judged and nothing was done."""
+        headers = part.headers(members[0])
+        contract = self._lookups.contract(part.dataset, headers.get("contract", ""))
+        if isinstance(contract, Refusal):
+            return contract
+        if refusal := self._lookups.misfit(part.schema_id or 0, schema, contract):
+            return refusal
+        judged = _Judged(part, file, records, members, contract, validate(records, contract))
+        trace, span = trace_id(part.dataset, file), new_span_id()
+        passed_on: Headers = [
+            ("traceparent", traceparent(trace, span).encode()),
+            ("contract", contract.version.encode()),
+        ]
+        partition, verdicts = part.run.place.partition, judged.verdicts
+        values = part.values if len(members) == len(part.values) else [part.values[index] for index in members]
+        valid = values if not verdicts.rejected else list(itertools.compress(values, verdicts.accepted))
+        if valid:
+            judgement.outputs.append(Output(data_topic(part.dataset, VALID), partition, valid, headers=passed_on))
+        if verdicts.rejected:
+            rows = self._framed(part.dataset, judged.quarantined())
+            judgement.outputs.append(Output(data_topic(part.dataset, QUARANTINE), partition, rows, headers=passed_on))
+        delta = frame_system(_DELTA, self._ids.system_id(PROFILES, _DELTA), judged.delta(schema))
+        slot = stable_slot(part.dataset, QUALITY_PARTITIONS)
+        judgement.outputs.append(Output(PROFILES, slot, [delta], part.dataset.encode()))
+        judgement.files.append(judged.told(span, headers.get("traceparent", "")))
+        return None
+
+    def _put_aside(self, part: _Part, bad: Sequence[tuple[int, Refusal]], judgement: Judgement) -> None:
+        """Quarantine messages that cannot be judged, with where they were found."""
+        if not bad:
+            return
+        rows = []
+        for index, refusal in bad:
+            message = part.run.messages[part.at[index]]
+            traced = parse_traceparent(part.headers(index).get("traceparent", ""))
+            reasons = [{"code": refusal.reason.value, "field": "", "rule": "", "detail": refusal.detail}]
+            place = {"_file": "", "_row": message.offset(), "trace_id": traced[0] if traced else ""}
+            rows.append(_quarantined_row(part, index, reasons) | place)
+            judgement.foreign[refusal.reason] += 1
+        topic = data_topic(part.dataset, QUARANTINE)
+        judgement.outputs.append(Output(topic, part.run.place.partition, self._framed(part.dataset, rows)))
+
+    def _framed(self, dataset: str, rows: Iterable[Mapping[str, object]]) -> list[bytes]:
+        schema_id = self._ids.system_id(data_topic(dataset, QUARANTINE), _QUARANTINED)
+        return [frame_system(_QUARANTINED, schema_id, row) for row in rows]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One file's records in a batch with their verdicts."""
+
+    part: _Part
+    file: str
+    records: pl.DataFrame
+    members: Sequence[int]
+    contract: Contract
+    verdicts: Verdicts
+
+    def quarantined(self) -> Iterator[Mapping[str, object]]:
+        """Yield the quarantine entry of each rejected row."""
+        trace, ordinals = trace_id(self.part.dataset, self.file), self.records["_row"]
+        for index, failures in itertools.groupby(self.verdicts.failures, key=lambda failure: failure.index):
+            reasons = [
+                {"code": failure.code.value, "field": failure.field, "rule": failure.rule, "detail": failure.detail}
+                for failure in failures
+            ]
+            own = {"_file": self.file, "_row": ordinals[index], "trace_id": trace}
+            known = {"contract_version": self.contract.version}
+            yield _quarantined_row(self.part, self.members[index], reasons) | own | known
+
+    def delta(self, schema: RecordSchema) -> Mapping[str, object]:
+        """Return what these rows add to the file's profile."""
+        return {
+            "dataset": self.part.dataset,
+            "file": self.file,
+            "stage": Stage.JUDGE.value,
+            "contract_version": self.contract.version,
+            "trace_id": trace_id(self.part.dataset, self.file),
+            "rows": len(self.records),
+            "rejected": self.verdicts.rejected,
+            "reasons": {reason.value: count for reason, count in self.verdicts.reasons.items()},
+            "rules": dict(self.verdicts.rules),
+            "columns": column_deltas(self.records, schema.data_fields),
+        } | _NOT_ENDED
+
+    def told(self, span: str, header: str) -> JudgedFile:
+        """Return what spans and events say of it. The parent is the span that published these records."""
+        parent = parse_traceparent(header)
+        ours = parent is not None and parent[0] == trace_id(self.part.dataset, self.file)
+        return JudgedFile(
+            dataset=self.part.dataset,
+            file=self.file,
+            rows=len(self.records),
+            rejected=self.verdicts.rejected,
+            reasons={reason.value: count for reason, count in self.verdicts.reasons.items()},
+            span_id=span,
+            parent_span_id=parent[1] if parent and ours else "",
+        )
+
+
+def _quarantined_row(part: _Part, index: int, reasons: list[dict[str, str]]) -> dict[str, object]:
+    """Return an entry without what names its file."""
+    message, raw = part.run.messages[part.at[index]], part.values[index]
+    return {
+        "dataset": part.dataset,
+        "stage": Stage.JUDGE.value,
+        "reasons": reasons,
+        "raw": None,
+        "record": raw[:KEPT_BYTES],
+        "length": len(raw),
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "byte_start": None,
+        "byte_end": None,
+        "source_topic": part.run.place.topic,
+        "source_partition": part.run.place.partition,
+        "source_offset": message.offset(),
+        "schema_id": part.schema_id if part.schema_id is None or part.schema_id < _INT_LIMIT else None,
+        "contract_version": "",
+    }
+
+
+def _by_file(frame: pl.DataFrame) -> Iterator[tuple[str | None, list[int] | None]]:
+    """Yield each file with the places of its records, None for all of them; file None: `_file` or `_row` is missing."""
+    if not len(frame):
+        return
+    files = frame["_file"]
+    if not files.null_count() and not frame["_row"].null_count() and (files == files[0]).all():
+        yield files[0], None
+        return
+    named = pl.when(pl.col("_row").is_not_null()).then("_file")
+    grouped = frame.select(named, _place=pl.int_range(pl.len())).group_by("_file", maintain_order=True).all()
+    yield from grouped.iter_rows()
