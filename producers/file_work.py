@@ -21,9 +21,11 @@ from headrace.producers.endings import Endings
 from headrace.producers.inbox import Oddity, out_of_room, unreadable
 from headrace.producers.ledger import LedgerView
 from headrace.producers.messages import Messages, final_state, record_headers
+from headrace.producers.notes import note_message
 from headrace.producers.outgoing import Outgoing
 from headrace.producers.plan import Plan, Planner
 from headrace.producers.readers.base import RAW_BYTES, FileRefused, ReadFrame, UnreadableRow
+from headrace.producers.ready_queue import Note
 from headrace.schemas import codec
 from headrace.schemas.ledger import FileEntry, entry_key, new_entry, note_key
 from headrace.settings import Paths
@@ -58,10 +60,10 @@ class FileWork:
             self.oddity_found(taken)
         else:
             emit(FileClaimed(dataset=dataset, name=taken.name, size=taken.signature.size))
-            note = note_key(dataset, name)
             with closing(taken):
-                if self.view.noted(note):
-                    yield Outgoing(key=note, entry=None)
+                noted = self.view.noted(note_key(dataset, name))
+                if (note := note_message(Note(dataset, name, None), noted)) is not None:
+                    yield note
                 yield from self._enter(taken, seen_ns)
 
     def go_on(self, dataset: str, work: str, entry: FileEntry | None) -> Steps:

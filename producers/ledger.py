@@ -48,9 +48,9 @@ class LedgerView:
         finally:
             topic.close()
 
-    def apply(self, key: str, entry: FileEntry | None) -> None:
-        """Take over an entry that was committed, or with None that the key was deleted."""
-        if entry is None:
+    def apply(self, key: str, entry: FileEntry) -> None:
+        """Take over an entry that was committed."""
+        if entry.settled_note:
             self._notes.pop(key, None)
         elif not entry.sha256:
             self._notes[key] = (entry.reason, entry.detail)

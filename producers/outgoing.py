@@ -13,11 +13,11 @@ from headrace.transport.kafka import Headers
 class Outgoing:
     """One file's share of a transaction: its next records and the ledger entry that says so.
 
-    `entry` None deletes the key. `committed` is called by the sending thread once everyone can read it.
+    `committed` is called by the sending thread once everyone can read it.
     """
 
     key: str
-    entry: FileEntry | None
+    entry: FileEntry
     partition: int = 0
     headers: Headers = field(default_factory=list)
     records: Sequence[bytes] = ()

@@ -39,13 +39,12 @@ class Publisher:
 
     def _write(self, item: Outgoing, ledger_id: int) -> None:
         write, entry = self._writer.write, item.entry
-        if entry is not None and item.records:
+        if item.records:
             write(data_topic(entry.dataset, RAW), item.records, partition=item.partition, headers=item.headers)
-        if entry is not None and item.quarantined:
+        if item.quarantined:
             topic = data_topic(entry.dataset, QUARANTINE)
             write(topic, item.quarantined, partition=item.partition, headers=item.headers)
-        if entry is not None and item.delta is not None:
+        if item.delta is not None:
             partition = stable_slot(entry.dataset, QUALITY_PARTITIONS)
             write(PROFILES, [item.delta], partition=partition, key=entry.dataset.encode())
-        value = None if entry is None else frame_entry(entry, ledger_id)
-        write(LEDGER, [value], partition=0, key=item.key.encode())
+        write(LEDGER, [frame_entry(entry, ledger_id)], partition=0, key=item.key.encode())

@@ -4,18 +4,15 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
-from headrace.core.clock import utc_now
-from headrace.core.files import printable
 from headrace.core.identity import dataset_name_problem, stable_slot
-from headrace.core.vocabulary import FileState, Reason
 from headrace.producers.file_work import FileWork, Steps
 from headrace.producers.inbox import ignored
-from headrace.producers.outgoing import Channel, Outgoing
+from headrace.producers.notes import note_message
+from headrace.producers.outgoing import Channel
 from headrace.producers.ready import FileKey
-from headrace.producers.ready_queue import Note, ReadyFile, ReadyQueue
-from headrace.schemas.ledger import FileEntry, new_entry, note_key
+from headrace.producers.ready_queue import ReadyFile, ReadyQueue
+from headrace.schemas.ledger import FileEntry, note_key
 
 # So many files share a turn: a small file waits for one frame of each large one at most.
 _AT_ONCE = 16
@@ -126,27 +123,3 @@ class ReadingThread(threading.Thread):
 
     def _mine(self, dataset: str) -> bool:
         return not dataset_name_problem(dataset) and stable_slot(dataset, self._slots) == self._slot
-
-
-def note_message(note: Note, noted: tuple[str, str] | None) -> Outgoing | None:
-    """Return the ledger message of a note, None if the ledger says the same already."""
-    key = note_key(note.folder, note.name)
-    if note.oddity is None:
-        return Outgoing(key=key, entry=None) if noted else None
-    if noted == (note.oddity.reason.value, note.oddity.detail):
-        return None
-    # What can be put right where it lies is only seen; what must be moved or renamed is refused.
-    waits = note.oddity.reason is Reason.UNREADABLE
-    entry = new_entry(
-        dataset=printable(note.folder) or printable(note.name),
-        sha256="",
-        name=printable(note.name),
-        path="/".join(part for part in ("inbox", printable(note.folder), printable(note.name)) if part),
-        bytes=0,
-        modified_at=datetime.fromtimestamp(0, UTC),
-        state=FileState.SEEN if waits else FileState.REJECTED,
-        reason=note.oddity.reason.value,
-        detail=note.oddity.detail,
-        updated_at=utc_now(),
-    )
-    return Outgoing(key=key, entry=entry)

@@ -1,8 +1,9 @@
 """The ledger: where every file stands, one entry a file on files.ledger, and the receipt that a person gets of it.
 
 Only the owning ingest slot writes an entry up to published, partial, changed, rejected or skipped; only the reconciler
-writes it after that, when the tables hold every row. Readers of the topic must take a missing value (a tombstone) as
-"no such entry any more": a file that could not be opened loses its note once it can.
+writes it after that, when the tables hold every row. What has no digest (a link, a bad folder, a file nobody may read) has a
+note: an entry without a digest under `note_key`. Entries are overwritten and never deleted; a note with no reason says
+that what it told of was put right.
 """
 
 import dataclasses
@@ -60,6 +61,11 @@ class FileEntry:
     published_at: datetime | None = None
     balanced_at: datetime | None = None
     updated_at: datetime
+
+    @property
+    def settled_note(self) -> bool:
+        """Return True for a note that says no more than that all is well: nothing to show."""
+        return not self.sha256 and not self.reason
 
     @property
     def final(self) -> bool:

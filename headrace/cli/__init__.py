@@ -14,6 +14,8 @@ COMMANDS: dict[str, str] = {
     "down": "headrace.cli.down:down",
     "status": "headrace.cli.status:status",
     "doctor": "headrace.cli.doctor:doctor",
+    "drop": "headrace.cli.files:drop",
+    "files": "headrace.cli.files:files",
 }
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_UNREACHABLE = 1, 2, 3

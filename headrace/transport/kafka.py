@@ -89,13 +89,13 @@ class TransactionalWriter:
     def write(
         self,
         topic: str,
-        values: Iterable[bytes | None],
+        values: Iterable[bytes],
         *,
         partition: int,
         key: bytes | None = None,
         headers: Headers | None = None,
     ) -> None:
-        """Add messages to the open transaction (None deletes a key); blocks only while the send queue is full."""
+        """Add messages to the open transaction; blocks only while the send queue is full."""
         produce, poll, sent = self._producer.produce, self._producer.poll, 0
         for value in values:
             while True:

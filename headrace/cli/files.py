@@ -1,0 +1,233 @@
+"""headrace drop and headrace files: bring files in, and see what became of them."""
+
+import json
+import os
+import secrets
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from headrace.cli import EXIT_NO
+from headrace.core.files import printable
+from headrace.core.identity import check_dataset_name
+from headrace.core.vocabulary import FileState
+from headrace.errors import HeadraceError, Transient, WrongUse
+from headrace.producers.inbox import ignored
+from headrace.producers.places import numbered
+from headrace.schemas.ledger import FileEntry, entry_key, read_entry, receipt
+from headrace.schemas.topics import LEDGER
+from headrace.settings import Paths, Settings
+from headrace.transport.kafka import CompactedTopic
+
+_CHUNK = 1 << 20
+_POLL_SECS = 0.1
+_QUIET_SECS = 2.0
+_SHOWN_DIGITS = 12
+_GOOD = {FileState.BALANCED, FileState.PARTIAL, FileState.SKIPPED}
+
+
+class Dropped(NamedTuple):
+    """A file that was copied into the inbox."""
+
+    name: str
+    sha256: str
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--dataset", required=True, help="The dataset, which is the folder in the inbox.")
+@click.option("--wait", is_flag=True, help="Wait for each file's receipt; exit with 1 if one does not balance.")
+@click.option("--json", "as_json", is_flag=True, help="One receipt a line, as JSON.")
+@click.option(
+    "--timeout",
+    "patience_secs",
+    default=300.0,
+    show_default=True,
+    help="With --wait: give up after so many seconds without any progress.",
+)
+def drop(files: tuple[Path, ...], dataset: str, *, wait: bool, as_json: bool, patience_secs: float) -> None:
+    """Copy files into the inbox, where the running line takes them. The copies appear whole or not at all."""
+    check_dataset_name(dataset)
+    settings = Settings()
+    for file in files:
+        _check(file)
+    if not wait:
+        for file in files:
+            dropped = copy_into_inbox(file, settings.paths(), dataset)
+            shown = {"dataset": dataset, "file": dropped.name, "sha256": dropped.sha256, "state": "dropped"}
+            click.echo(json.dumps(shown) if as_json else f"dropped {dataset}/{dropped.name}")
+        return
+    with closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger:
+        before = dict(ledger.refresh())
+        # One copy after the other, so that the same bytes twice on the command line give two receipts.
+        waiting = [copy_into_inbox(file, settings.paths(), dataset) for file in files]
+        good = True
+        for entry in follow(ledger.refresh, before, dataset, waiting, patience_secs, quiet=as_json):
+            click.echo(json.dumps(receipt(entry)) if as_json else sentence(entry))
+            good = good and entry.state in _GOOD
+    sys.exit(0 if good else EXIT_NO)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The receipts as a JSON array.")
+@click.option("--dataset", default="", help="Only this dataset's files.")
+def files(*, as_json: bool, dataset: str) -> None:
+    """Show the receipt of every file, the latest last."""
+    settings = Settings()
+    with closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger:
+        entries = [read_entry(value) for value in ledger.refresh().values()]
+    entries = sorted(
+        (e for e in entries if dataset in {"", e.dataset} and not e.settled_note), key=lambda entry: entry.updated_at
+    )
+    if as_json:
+        click.echo(json.dumps([receipt(entry) for entry in entries], indent=2))
+    elif entries:
+        Console().print(_table(entries))
+    else:
+        click.echo("no files yet; bring one in: headrace drop FILE --dataset NAME")
+
+
+def copy_into_inbox(file: Path, paths: Paths, dataset: str) -> Dropped:
+    """Copy a file into inbox/<dataset>/ under its own name (NAME~2 if one of that name still waits there)."""
+    folder = paths.inbox / dataset
+    folder.mkdir(parents=True, exist_ok=True)
+    # A dot in front: the watcher does not look at it before it has its name.
+    draft = folder / f".{secrets.token_hex(6)}.drop"
+    try:
+        with file.open("rb") as source, draft.open("xb") as target:
+            digest = _copy(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        shutil.copystat(file, draft)
+        draft.chmod(stat.S_IMODE(draft.stat().st_mode) | stat.S_IRUSR)
+        name = file.name
+        for number in range(2, 10_000):
+            if not (folder / name).exists():
+                break
+            name = numbered(file.name, number)
+        draft.rename(folder / name)
+    finally:
+        draft.unlink(missing_ok=True)
+    return Dropped(name, digest)
+
+
+def follow(
+    refresh: Callable[[], Mapping[str, bytes]],
+    before: Mapping[str, bytes],
+    dataset: str,
+    dropped: list[Dropped],
+    patience_secs: float,
+    *,
+    quiet: bool,
+) -> Iterator[FileEntry]:
+    """Give the final entry of each dropped file as it comes; `before` is the ledger from before they were dropped.
+
+    Raises NoProgress if nothing about them changes for `patience_secs`.
+    """
+    waiting, taken = list(dropped), set[str]()
+    seen: list[bytes] = []
+    started = progressed = time.monotonic()
+    while True:
+        view = refresh()
+        news = {key: value for key, value in view.items() if before.get(key) != value and key not in taken}
+        for file in list(waiting):
+            key = _key_of(news, entry_key(dataset, file.sha256))
+            entry = read_entry(news[key]) if key else None
+            if entry is not None and entry.final:
+                del news[key]
+                taken.add(key)
+                waiting.remove(file)
+                yield entry
+        now = time.monotonic()
+        if not waiting:
+            break
+        current = [news[key] for file in waiting if (key := _key_of(news, entry_key(dataset, file.sha256)))]
+        if current != seen:
+            seen, progressed = current, now
+        if now - progressed > patience_secs:
+            names = ", ".join(file.name for file in waiting)
+            raise NoProgress(
+                f"no progress for {patience_secs:.0f} s with {names}", hint="is the line running? headrace status"
+            )
+        if not quiet and now - started > _QUIET_SECS:
+            _show_progress(len(waiting), [read_entry(value) for value in current])
+        time.sleep(_POLL_SECS)
+    if not quiet and now - started > _QUIET_SECS and sys.stderr.isatty():
+        click.echo("\r\033[K", err=True, nl=False)
+
+
+def sentence(entry: FileEntry) -> str:
+    """Return a receipt as one line for a person, and a second with the next action where there is one."""
+    rows = f"{entry.rows_read:,} rows read = {entry.rows_stored:,} stored + {entry.rows_quarantined:,} quarantined"
+    told = {
+        FileState.REJECTED: f"rejected: {entry.reason}",
+        FileState.SKIPPED: f'skipped: the same bytes came before as "{entry.first_name}"',
+        FileState.PARTIAL: f"partial ({entry.reason}): {rows}",
+        FileState.CHANGED: f"changed while it was read: {rows}; its new bytes come in as a new file",
+    }
+    line = f"{entry.dataset}/{entry.name}  {told.get(entry.state, f'{entry.state.value}: {rows}')}"
+    detail = entry.detail if entry.state in {FileState.REJECTED, FileState.PARTIAL} else ""
+    return line + (f"\n  {detail}" if detail else "")
+
+
+class NoProgress(HeadraceError, Transient):
+    """A dropped file was not taken up, or does not go on."""
+
+    code = "no_progress"
+
+
+def _key_of(news: Mapping[str, bytes], main: str) -> str:
+    """Return the key of what speaks of a drop: the digest's entry if it is new, else that of a skipped copy."""
+    return main if main in news else next((key for key in news if key.startswith(f"{main}/")), "")
+
+
+def _check(file: Path) -> None:
+    shown = printable(file.name)
+    if not file.exists():
+        raise WrongUse(f'file "{shown}" does not exist', hint="check the path")
+    if not file.is_file():
+        raise WrongUse(f'"{shown}" is not a file', hint="name files, e.g. FOLDER/*.csv")
+    if ignored(file.name):
+        raise WrongUse(f'file "{shown}": the watcher leaves hidden and unfinished files alone', hint="rename it")
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> str:
+    digest = sha256()
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        target.write(chunk)
+    return digest.hexdigest()
+
+
+def _show_progress(waiting: int, entries: list[FileEntry]) -> None:
+    if not sys.stderr.isatty():
+        return
+    rows = sum(entry.rows_published for entry in entries)
+    states = ", ".join(sorted({entry.state.value for entry in entries})) or "waiting to be claimed"
+    click.echo(f"\r\033[K{waiting} on the way: {states}, {rows:,} rows published", err=True, nl=False)
+
+
+def _table(entries: list[FileEntry]) -> Table:
+    table = Table("dataset", "file", "state", "rows", "stored", "quarantined", "digest", "reason")
+    for entry in entries:
+        table.add_row(
+            entry.dataset,
+            entry.name,
+            entry.state.value,
+            f"{entry.rows_published:,}",
+            f"{entry.rows_stored:,}" if entry.balanced else "",
+            f"{entry.rows_quarantined:,}" if entry.balanced else "",
+            entry.sha256[:_SHOWN_DIGITS],
+            entry.reason,
+        )
+    return table
