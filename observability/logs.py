@@ -42,4 +42,6 @@ def configure_logs(paths: Paths, process: str, *, level: int = logging.INFO) -> 
     for handler in (to_file, to_terminal):
         handler.setFormatter(JsonLines(process))
     logging.basicConfig(level=level, handlers=[to_file, to_terminal], force=True)
+    for library in ("faust", "mode", "aiokafka", "headrace.stream_processors.faust_consumer"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)

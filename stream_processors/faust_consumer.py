@@ -1,11 +1,15 @@
 """Faust's Kafka consumer, mended for topics that are written in transactions.
 
-Two things differ from Faust's own. It reads only what was committed, without Faust's transactional producer. And its
+Three things differ from Faust's own. It reads only what was committed, without Faust's transactional producer. Its
 committed offset is the one after the last event that was processed: Faust waits for the offsets in between, which
-transaction markers take and nobody ever delivers, so its commits stop at the first marker (shared measurement:
-2,296 of 5,900 events were counted twice after one kill).
+transaction markers take and nobody ever delivers, so its commits stop at the first marker (measured: 2,296 of 5,900
+events were counted twice after one kill). And after a restart it delivers nothing before it has gone to the committed
+offsets: Faust resumes its partitions before it seeks, so a fetch in between hands a newer event over first, and whoever
+keeps the greatest offset he has seen then ignores the ones before it (measured: 36 of 927 files without their alert
+after four kills; none of 1,813 with this).
 """
 
+import asyncio
 from typing import Any
 
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
@@ -24,7 +28,15 @@ class ReadCommittedThread(AIOKafkaConsumerThread):
 
 
 class GapTolerantConsumer(Consumer):
-    """Commits past offsets that carry no event. Right as long as each partition's events are processed in order."""
+    """Commits past offsets that carry no event, and delivers none before the committed position is taken up.
+
+    Right as long as each partition's events are processed in order.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._fetching = asyncio.Lock()
+        self._positioned = False
 
     def _new_consumer_thread(self) -> ReadCommittedThread:
         return ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
@@ -38,6 +50,29 @@ class GapTolerantConsumer(Consumer):
         self._acked_index[tp].clear()
         self._gap.pop(tp, None)
         return int(last) + 1
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Hold source events back until the tables are restored and the positions taken up."""
+        self._positioned = False
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        """Go to the committed offsets, never while a fetch from the old positions is under way."""
+        async with self._fetching:
+            await super().perform_seek()
+            self._positioned = True
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+        async with self._fetching:
+            if not self.flow_active:
+                return None, None
+            records, partitions = await super()._wait_next_records(timeout)
+            if records and not self._positioned:
+                changelogs = self.app.tables.changelog_topics
+                records = {tp: found for tp, found in records.items() if tp.topic in changelogs}
+            return records, partitions
 
 
 class GapTolerantTransport(Transport):

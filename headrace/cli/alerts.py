@@ -1,0 +1,52 @@
+"""headrace alerts: what is wrong with the data, from the topic quality.alerts."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from headrace.errors import ServiceUnreachable
+from headrace.schemas.registry import Registry
+from headrace.schemas.system import read_system, schema_id_of
+from headrace.schemas.topics import ALERTS
+from headrace.settings import Settings
+from headrace.transport.follow import read_topic
+
+_COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
+
+
+@click.command()
+@click.option("--follow", is_flag=True, help="Go on printing alerts as they come, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--dataset", default="", help="Only this dataset's alerts.")
+def alerts(*, follow: bool, as_json: bool, dataset: str) -> None:
+    """Print the quality alerts, oldest first. An alert that came twice is printed once."""
+    settings = Settings()
+    registry = Registry(settings)
+    seen: set[str] = set()
+    for message in read_topic(settings.kafka_client(), ALERTS, follow=follow):
+        alert = read_alert(registry, message.value)
+        if alert["alert_id"] in seen or (dataset and alert["dataset"] != dataset):
+            continue
+        seen.add(alert["alert_id"])
+        click.echo(json.dumps(alert, default=str) if as_json else sentence(alert))
+    if not seen and not as_json:
+        click.echo("no alerts" + (f' for dataset "{dataset}"' if dataset else ""))
+
+
+def read_alert(registry: Registry, value: bytes) -> dict[str, Any]:
+    """Return an alert as a dict, read with the schema it was written with."""
+    text = registry.text_of(schema_id_of(value) or 0)
+    if text is None:
+        raise ServiceUnreachable(f"the registry does not know schema {schema_id_of(value)} of {ALERTS}")
+    return read_system("alert", value, text)
+
+
+def sentence(alert: dict[str, Any]) -> str:
+    """Return an alert as two lines for a person: what, and what to do."""
+    raised_at = alert["raised_at"]
+    when = raised_at if isinstance(raised_at, datetime) else datetime.fromtimestamp(raised_at / 1e6, UTC)
+    severity = click.style(f"{alert['severity']:<8}", fg=_COLOURS.get(alert["severity"]))
+    trail = f"trace {alert['trace_id']}" + (f", owner {alert['owner']}" if alert["owner"] else "")
+    return f"{when:%Y-%m-%d %H:%M:%S}  {severity} {alert['message']}\n{'':21}next: {alert['hint']}  ({trail})"
