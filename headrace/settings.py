@@ -3,8 +3,9 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = "127.0.0.1"
@@ -27,6 +28,9 @@ class Settings(BaseSettings):
     registry_url: str = Field("", description="URL of a Confluent-compatible schema registry; empty: the embedded one.")
     registry_password: SecretStr = Field(
         SecretStr(""), description="When set, the embedded registry demands it (user headrace)."
+    )
+    registry_incompatible_code: Annotated[Literal[409, 40901], BeforeValidator(int)] = Field(
+        409, description="error_code of the embedded registry for incompatible schemas; Confluent 8 says 40901."
     )
     warehouse_url: str = Field("", description="URL of a ClickHouse HTTP interface; empty: the embedded one.")
     warehouse_user: str = Field("default", description="ClickHouse user of the pipeline outside the embedded stack.")
