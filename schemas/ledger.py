@@ -1,9 +1,9 @@
 """The ledger: where every file stands, one entry a file on files.ledger, and the receipt that a person gets of it.
 
 Only the owning ingest slot writes an entry up to published, partial, changed, rejected or skipped; only the reconciler
-writes it after that, when the tables hold every row. What has no digest (a link, a bad folder, a file nobody may read) has a
-note: an entry without a digest under `note_key`. Entries are overwritten and never deleted; a note with no reason says
-that what it told of was put right.
+writes it after that, when the tables hold every row. What has no digest (a link, a bad folder, a file nobody may read)
+has a note: an entry without a digest under `note_key`. Entries are overwritten and never deleted; a note with no reason
+says that what it told of was put right.
 """
 
 import dataclasses
