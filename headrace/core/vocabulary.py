@@ -53,6 +53,8 @@ class Reason(StrEnum):
     BAD_JSON = "bad_json"
     TOO_LARGE = "too_large"
     UNTERMINATED_QUOTE = "unterminated_quote"
+    STRAY_QUOTE = "stray_quote"
+    UNKNOWN_FIELD = "unknown_field"
     # a row at the judge
     REQUIRED = "required"
     NOT_IN_SET = "not_in_set"

@@ -6,7 +6,7 @@ file is either in a `ReadFrame.frame` under its ordinal, or in `ReadFrame.unread
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, runtime_checkable
 
 import polars as pl
@@ -128,6 +128,10 @@ class ReadOptions:
     field_null_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     zones: Mapping[str, str] = field(default_factory=dict)
 
+    def nulls_of(self, name: str) -> tuple[str, ...]:
+        """Return the texts that mean "missing" in a field, each once, in order."""
+        return tuple(dict.fromkeys((*self.null_values, *self.field_null_values.get(name, ()))))
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -141,10 +145,6 @@ class Layout:
     data_start: int
     options: ReadOptions = field(default_factory=ReadOptions)
     encoding: str = "utf-8"
-
-    def with_options(self, *, null_values: tuple[str, ...], zones: Mapping[str, str]) -> "Layout":
-        """Return the layout with options that were learned from a contract after the file was opened."""
-        return replace(self, options=replace(self.options, null_values=null_values, zones=dict(zones)))
 
 
 @runtime_checkable
@@ -164,8 +164,8 @@ class Reader(Protocol):
         """Return True if the first bytes alone prove the format, whatever the file is called."""
         ...
 
-    def open(self, stream: BinaryIO, options: ReadOptions = ReadOptions()) -> Layout:
-        """Return the layout; raises FileRefused when the file has none."""
+    def open(self, stream: BinaryIO, options: ReadOptions | None = None) -> Layout:
+        """Return the layout, None being no options; raises FileRefused when the file has none."""
         ...
 
     def sample(self, stream: BinaryIO, layout: Layout, limit_bytes: int = SAMPLE_BYTES) -> Sample:
