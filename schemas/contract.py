@@ -1,9 +1,8 @@
 """THE CONTRACT of a dataset: its fields and rules, read from an ODCS v3.1 document, the only source of rules."""
 
-import codecs
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +28,7 @@ __all__ = ["Contract", "ContractField", "FormatOptions", "Rule", "contract_versi
 DEFAULT_TOLERANCE = 0.01
 MAX_PARTITIONS = 64
 OURS = "headrace."
-_ROOT_PROPERTIES = ("headrace.tolerance", "headrace.partitions", "headrace.delimiter", "headrace.encoding", FIELD_NULLS)
+_ROOT_PROPERTIES = ("headrace.tolerance", "headrace.partitions", "headrace.delimiter", FIELD_NULLS)
 _DIGEST_DIGITS = 8
 
 
@@ -38,7 +37,6 @@ class FormatOptions:
     """How the dataset's files are written, where the contract says so; empty: the reader finds out."""
 
     delimiter: str = ""
-    encoding: str = ""
     null_values: tuple[str, ...] = ()
 
 
@@ -135,7 +133,7 @@ def _build(document: Document, text: str) -> tuple[Contract, list[Problem]]:
         partitions=options.count("headrace.partitions", 1, MAX_PARTITIONS),
         owner=_owner(document),
         description=" ".join((schema.description or "").split()),
-        format=FormatOptions(options.delimiter(), options.encoding(), nulls),
+        format=FormatOptions(options.delimiter(), nulls),
         unchecked=tuple(findings.unchecked),
     )
     return contract, findings.problems
@@ -153,7 +151,7 @@ def _refuse_repeated(fields: list[ContractField], findings: Findings) -> None:
 
 
 def _refuse_unknown(
-    properties: tuple[CustomProperty, ...], known: tuple[str, ...], place: tuple[str | int, ...], findings: Findings
+    properties: Sequence[CustomProperty], known: tuple[str, ...], place: tuple[str | int, ...], findings: Findings
 ) -> None:
     """Refuse our own custom properties that are unknown here or given twice; those of other tools are theirs."""
     seen: set[str] = set()
@@ -170,7 +168,7 @@ def _refuse_unknown(
 class _Options:
     """The root's custom properties of headrace, each read with its own check."""
 
-    def __init__(self, properties: tuple[CustomProperty, ...], findings: Findings) -> None:
+    def __init__(self, properties: Sequence[CustomProperty], findings: Findings) -> None:
         self._properties, self._findings = properties, findings
         _refuse_unknown(properties, _ROOT_PROPERTIES, (), findings)
 
@@ -217,16 +215,6 @@ class _Options:
             self._wrong("headrace.delimiter", value, 'write one ASCII character in quotes, e.g. ";" or "\\t"')
             return ""
         return value
-
-    def encoding(self) -> str:
-        value = self._value("headrace.encoding")
-        if value is None:
-            return ""
-        try:
-            return codecs.lookup(value).name
-        except (LookupError, TypeError, ValueError):
-            self._wrong("headrace.encoding", value, "write a name that Python knows, e.g. utf-8 or cp1252")
-            return ""
 
 
 def _owner(document: Document) -> str:

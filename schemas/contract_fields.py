@@ -2,6 +2,7 @@
 
 import re
 import zoneinfo
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.schemas.names import SAFE_NAME
@@ -68,7 +69,7 @@ def read_field(found: Property, nulls: tuple[str, ...], place: Place, problems: 
     )
 
 
-def find_property(properties: tuple[CustomProperty, ...], name: str) -> CustomProperty | None:
+def find_property(properties: Sequence[CustomProperty], name: str) -> CustomProperty | None:
     """Return the custom property of a name."""
     return next((found for found in properties if found.property == name), None)
 

@@ -272,10 +272,13 @@ def _row_rule(quality: CustomQuality, kinds: Mapping[str, Kind], place: Place, f
             return
         expression = parse_expression(found.expression, kinds)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
+        first = faults[0]
         key = ".".join(str(part) for part in first["loc"])
         shown = f'"{key}": ' if key else ""
-        findings.refuse(where, f"{shown}{first['msg'].lower()}", first["input"], "it has the keys check and expression")
+        findings.refuse(
+            where, f"{shown}{first['msg'].lower()}", first["input"], "it has two keys, check and expression"
+        )
         return
     except (YamlInvalid, ExpressionInvalid) as error:
         findings.refuse(where, f"cannot be followed: {error}", None, "see docs/guide/contracts.md, row rules")

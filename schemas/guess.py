@@ -74,12 +74,12 @@ def guess_columns(sample: Sample) -> tuple[ColumnGuess, ...]:
 
 def guess_column(column: pl.Series, *, quoted: bool) -> ColumnGuess:
     """Return what one column of text holds; a spelling of "missing" counts if the others agree on a type."""
-    column = column.set(column == "", None) if (column == "").any() else column
-    present = column.drop_nulls().unique()
-    nulls = column.null_count()
+    present = column.unique().drop_nulls()
+    present = present.filter(present.str.strip_chars() != "")
+    nulls = column.null_count() + int((column.str.strip_chars() == "").sum())
     spelled = tuple(found for found in NULL_SPELLINGS if (present == found).any()) if not quoted else ()
     bare = present.filter(~present.is_in(list(spelled))) if spelled else present
-    kind = _narrowest(bare, quoted=quoted)
+    kind = _narrowest(bare.str.strip_chars().unique(), quoted=quoted)
     if kind is FieldType.STRING:
         return ColumnGuess(kind, (), len(column) - nulls, nulls)
     spelled_rows = int(column.is_in(list(spelled)).sum()) if spelled else 0
@@ -100,7 +100,7 @@ def _narrowest(values: pl.Series, *, quoted: bool) -> FieldType:
 
 
 def _narrowest_bare(values: pl.Series) -> FieldType:
-    if values.is_in(["true", "false"]).all():
+    if values.str.to_lowercase().is_in(["true", "false"]).all():
         return FieldType.BOOLEAN
     if _all(values, _WHOLE):
         return FieldType.LONG

@@ -43,7 +43,7 @@ class _Element(_Strict):
     business_name: str | None = None
     authoritative_definitions: Described = None
     tags: Described = None
-    custom_properties: tuple[CustomProperty, ...] = Field((), strict=False)
+    custom_properties: list[CustomProperty] = []
 
 
 class _Quality(_Strict):
@@ -59,7 +59,7 @@ class _Quality(_Strict):
     tags: Described = None
     unit: Literal["rows", "percent"] | None = None
     authoritative_definitions: Described = None
-    custom_properties: tuple[CustomProperty, ...] = Field((), strict=False)
+    custom_properties: list[CustomProperty] = []
 
 
 class _Compared(_Quality):
@@ -155,7 +155,7 @@ class Property(_Element):
     examples: Described = None
     critical_data_element: bool | None = None
     relationships: Described = None
-    quality: tuple[Quality, ...] = Field((), strict=False)
+    quality: list[Quality] = []
 
 
 class SchemaObject(_Element):
@@ -163,9 +163,9 @@ class SchemaObject(_Element):
 
     logical_type: Literal["object"] | None = None
     data_granularity_description: str | None = None
-    properties: tuple[Property, ...] = Field(min_length=1, strict=False)
+    properties: list[Property] = Field(min_length=1)
     relationships: Described = None
-    quality: tuple[Quality, ...] = Field((), strict=False)
+    quality: list[Quality] = []
 
 
 class Member(_Strict):
@@ -190,7 +190,7 @@ class Team(_Strict):
     id: Identifier | None = None
     name: str | None = None
     description: str | None = None
-    members: tuple[Member, ...] = Field((), strict=False)
+    members: list[Member] = []
     tags: Described = None
     custom_properties: Described = None
     authoritative_definitions: Described = None
@@ -210,7 +210,7 @@ class Document(_Strict):
     data_product: str | None = None
     description: Described = None
     tags: Described = None
-    schema_: tuple[SchemaObject, ...] = Field(alias="schema", min_length=1, max_length=1, strict=False)
+    schema_: list[SchemaObject] = Field(alias="schema", min_length=1, max_length=1)
     team: Team | None = None
     roles: Described = None
     servers: Described = None
@@ -219,7 +219,7 @@ class Document(_Strict):
     sla_default_element: str | None = None
     sla_properties: Described = None
     authoritative_definitions: Described = None
-    custom_properties: tuple[CustomProperty, ...] = Field((), strict=False)
+    custom_properties: list[CustomProperty] = []
     contract_created_ts: str | None = None
 
 

@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "headrace.cli.doctor:doctor",
     "drop": "headrace.cli.files:drop",
     "files": "headrace.cli.files:files",
+    "contract": "headrace.cli.contract:contract",
 }
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_UNREACHABLE = 1, 2, 3

@@ -1,0 +1,171 @@
+"""headrace contract: draft a contract from a file, look whether one can be followed, compare two, show one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headrace.core.identity import check_dataset_name
+from headrace.errors import ContractInvalid, WrongUse
+from headrace.producers.readers.base import HEAD_BYTES
+from headrace.producers.readers.registry import reader_for
+from headrace.schemas.contract import Contract, parse_contract
+from headrace.schemas.contract_diff import Change, compare
+from headrace.schemas.contract_store import contract_path, read_contract, shipped_contract
+from headrace.schemas.infer import draft_contract
+from headrace.schemas.names import safe_names
+from headrace.schemas.problems import ContractProblems
+from headrace.settings import Settings
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def contract() -> None:
+    """Contracts: what the records of a dataset must be, one ODCS v3.1 document each."""
+
+
+@contract.command()
+@click.argument("file", type=_FILE)
+@click.option("--dataset", help="Name of the dataset; else made from the file's name.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it; else it is printed."
+)
+def infer(file: Path, dataset: str | None, output: Path | None) -> None:
+    """Draft a contract from FILE: the narrowest types that change no value, and no rules."""
+    name = check_dataset_name(dataset or safe_names([file.name.split(".")[0]])[0])
+    with file.open("rb") as stream:
+        reader = reader_for(file.name, stream.read(HEAD_BYTES))
+        stream.seek(0)
+        layout = reader.open(stream)
+        found = draft_contract(name, reader.sample(stream, layout))
+    if output is None:
+        click.echo(found.text, nl=False)
+        return
+    try:
+        with output.open("x", encoding="utf-8") as target:
+            target.write(found.text)
+    except FileExistsError as error:
+        message = f'file "{output}" is there already'
+        raise WrongUse(message, hint="remove it, or give --output another name") from error
+    click.echo(f"{output}: {len(found.fields)} fields; next: edit it, then headrace contract lint {output}")
+
+
+@contract.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
+def lint(files: tuple[Path, ...], as_json: bool) -> None:
+    """Say whether each contract in FILES can be followed, and what in it is not checked; exit 1 if one cannot."""
+    sound = True
+    for file in files:
+        problems: tuple[str, ...] = ()
+        found = None
+        try:
+            found = read_contract(file)
+        except ContractProblems as error:
+            problems = error.problems
+        sound = sound and not problems
+        if as_json:
+            click.echo(json.dumps({"file": str(file), "problems": problems} | (_summary(found) if found else {})))
+        elif found is None:
+            click.echo(f"{file}: cannot be followed")
+            for problem in problems:
+                click.echo(f"  {problem}")
+        else:
+            click.echo(f"{file}: sound, dataset {found.dataset}, {len(found.fields)} fields, {len(found.rules)} rules")
+            for promise in found.unchecked:
+                click.echo(f"  not checked: {promise}")
+    if not sound:
+        raise SystemExit(1)
+
+
+@contract.command()
+@click.argument("old", type=_FILE)
+@click.argument("new", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a change.")
+def diff(old: Path, new: Path, as_json: bool) -> None:
+    """Tell what NEW changes against OLD; exit 1 if a change breaks those who read the data."""
+    changes = compare(read_contract(old), read_contract(new))
+    for change in changes:
+        click.echo(json.dumps(_change(change)) if as_json else f"{'BREAKS ' if change.breaking else ''}{change.text}")
+    if not changes and not as_json:
+        click.echo("the contracts say the same")
+    if any(change.breaking for change in changes):
+        raise SystemExit(1)
+
+
+@contract.command()
+@click.argument("dataset")
+@click.option("--yaml", "as_yaml", is_flag=True, help="The document as it is.")
+@click.option("--json", "as_json", is_flag=True, help="Fields and rules as one JSON object.")
+def show(dataset: str, as_yaml: bool, as_json: bool) -> None:
+    """Show the contract that is in force for DATASET: the home's, else the one that comes with headrace."""
+    found, place = _in_force(check_dataset_name(dataset))
+    if as_yaml:
+        click.echo(found.text, nl=False)
+    elif as_json:
+        click.echo(json.dumps(_summary(found)))
+    else:
+        for line in _lines(found, place):
+            click.echo(line)
+
+
+def _in_force(dataset: str) -> tuple[Contract, str]:
+    path = contract_path(Settings().paths(), dataset)
+    if path.exists():
+        return read_contract(path), str(path)
+    text = shipped_contract(dataset)
+    if text is None:
+        message = f'dataset "{dataset}" has no contract'
+        raise ContractInvalid(message, hint=f"headrace contract infer FILE --dataset {dataset}, or drop a file")
+    return parse_contract(text, dataset), "comes with headrace"
+
+
+def _lines(found: Contract, place: str) -> list[str]:
+    lines = [
+        f"{found.dataset} {found.version}{' (draft)' if found.drafted else ''}, {place}",
+        f"owner {found.owner or 'nobody'}, tolerance {found.tolerance:g}, partitions {found.partitions}",
+        "fields",
+    ]
+    width = max(len(field.name) for field in found.fields)
+    for field in found.fields:
+        source = f'  from "{field.source_name}"' if field.source_name != field.name else ""
+        lines.append(f"  {field.name:{width}}  {field.type.type:16}{source}  {field.description}".rstrip())
+    lines.append("rules" if found.rules else "rules: none")
+    for rule in found.rules:
+        parameters = ", ".join(f"{name} {value}" for name, value in rule.parameters.items())
+        level = "" if rule.rejects else f" [{rule.severity}]"
+        lines.append(f"  {rule.id}: {rule.code}{level} {parameters}".rstrip())
+    return [*lines, *(f"not checked: {promise}" for promise in found.unchecked)]
+
+
+def _summary(found: Contract) -> dict[str, Any]:
+    return {
+        "dataset": found.dataset,
+        "version": found.version,
+        "drafted": found.drafted,
+        "owner": found.owner,
+        "tolerance": found.tolerance,
+        "partitions": found.partitions,
+        "fields": [
+            {"name": field.name, "source_name": field.source_name, "type": field.type.type, "required": field.required}
+            for field in found.fields
+        ],
+        "rules": [
+            {"id": rule.id, "code": rule.code, "severity": rule.severity, "fields": rule.fields}
+            | {"parameters": {name: _plain(value) for name, value in rule.parameters.items()}}
+            for rule in found.rules
+        ],
+        "not_checked": found.unchecked,
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value if isinstance(value, (int, float, str, bool)) else str(value)
+
+
+def _change(change: Change) -> dict[str, object]:
+    return {"kind": change.kind, "name": change.name, "breaking": change.breaking, "text": change.text}
