@@ -1,5 +1,6 @@
 """The `_schemas` topic as the registry's memory: written with all acknowledgements, read back by one thread."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from headrace.transport.kafka import Topics, consumer_config, producer_config
 WRITE_SECS = 10.0
 LOAD_SECS = 120.0
 _POLL_SECS = 0.5
+_LIBRDKAFKA_LOG = logging.getLogger("headrace.librdkafka")
 
 Apply = Callable[[bytes, bytes | None, int], None]
 
@@ -52,7 +54,7 @@ class SchemaLog:
             )
         )
         self._producer = self._new_producer()
-        self._admin = AdminClient({**self._client, "reconnect.backoff.max.ms": 1_000})
+        self._admin = AdminClient({**self._client, "reconnect.backoff.max.ms": 1_000, "logger": _LIBRDKAFKA_LOG})
         self._reader = threading.Thread(target=self._read, name="schema-log", daemon=True)
 
     def open(self) -> None:
