@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-
 from confluent_kafka.cimpl import Message
 
 from headrace.errors import PositionLost, ServiceUnreachable
@@ -133,15 +132,15 @@ class GroupConsumer:
             if low > 0:
                 raise _lost(place, f"nothing of it is committed, and its log begins at offset {low}, not 0")
             self._begin_check(place)
-            return TopicPartition(*place, 0)
-        return TopicPartition(*place, committed.offset)
+            return TopicPartition(place.topic, place.partition, 0)
+        return TopicPartition(place.topic, place.partition, committed.offset)
 
     def _trouble(self, message: Any) -> bool:
         """Return True for an event that is not a message; raise for one that means a lost position."""
         error: KafkaError | None = message.error()
         if error is None:
             return False
-        place = Place(message.topic() or "", message.partition() or 0)
+        place = Place(str(message.topic()), int(message.partition()))
         if error.code() in _LOST:
             raise _lost(place, error.str())
         if error.code() == KafkaError._PARTITION_EOF and place in self._next:  # noqa: SLF001
@@ -167,8 +166,8 @@ def _lost(place: Place, cause: str) -> PositionLost:
 def _by_place(messages: list[Any]) -> list[Run]:
     if not messages:
         return []
-    topics = list(map(Message.topic, messages))
-    partitions = list(map(Message.partition, messages))
+    topics: list[Any] = list(map(Message.topic, messages))
+    partitions: list[Any] = list(map(Message.partition, messages))
     if topics.count(topics[0]) == len(topics) and partitions.count(partitions[0]) == len(partitions):
         return [Run(Place(topics[0], partitions[0]), messages)]
     found: dict[Place, list[Any]] = {}
