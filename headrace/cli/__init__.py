@@ -14,8 +14,11 @@ COMMANDS: dict[str, str] = {
     "down": "headrace.cli.down:down",
     "status": "headrace.cli.status:status",
     "doctor": "headrace.cli.doctor:doctor",
+    "demo": "headrace.cli.demo:demo",
     "drop": "headrace.cli.files:drop",
     "files": "headrace.cli.files:files",
+    "alerts": "headrace.cli.alerts:alerts",
+    "trace": "headrace.cli.trace:trace",
     "contract": "headrace.cli.contract:contract",
 }
 

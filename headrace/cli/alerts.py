@@ -1,6 +1,7 @@
 """headrace alerts: what is wrong with the data, from the topic quality.alerts."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,17 +23,24 @@ _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 @click.option("--dataset", default="", help="Only this dataset's alerts.")
 def alerts(*, follow: bool, as_json: bool, dataset: str) -> None:
     """Print the quality alerts, oldest first. An alert that came twice is printed once."""
-    settings = Settings()
+    count = 0
+    for alert in every_alert(Settings(), follow=follow):
+        if dataset in {"", alert["dataset"]}:
+            count += 1
+            click.echo(json.dumps(alert, default=str) if as_json else sentence(alert))
+    if not count and not as_json:
+        click.echo("no alerts" + (f' for dataset "{dataset}"' if dataset else ""))
+
+
+def every_alert(settings: Settings, *, follow: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the alerts on the topic, each once, oldest first within a partition; never ends with `follow`."""
     registry = Registry(settings)
     seen: set[str] = set()
     for message in read_topic(settings.kafka_client(), ALERTS, follow=follow):
         alert = read_alert(registry, message.value)
-        if alert["alert_id"] in seen or (dataset and alert["dataset"] != dataset):
-            continue
-        seen.add(alert["alert_id"])
-        click.echo(json.dumps(alert, default=str) if as_json else sentence(alert))
-    if not seen and not as_json:
-        click.echo("no alerts" + (f' for dataset "{dataset}"' if dataset else ""))
+        if alert["alert_id"] not in seen:
+            seen.add(alert["alert_id"])
+            yield alert
 
 
 def read_alert(registry: Registry, value: bytes) -> dict[str, Any]:

@@ -83,18 +83,20 @@ def drop(files: tuple[Path, ...], dataset: str, *, wait: bool, as_json: bool, pa
 @click.option("--dataset", default="", help="Only this dataset's files.")
 def files(*, as_json: bool, dataset: str) -> None:
     """Show the receipt of every file, the latest last."""
-    settings = Settings()
-    with closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger:
-        entries = [read_entry(value) for value in ledger.refresh().values()]
-    entries = sorted(
-        (e for e in entries if dataset in {"", e.dataset} and not e.settled_note), key=lambda entry: entry.updated_at
-    )
+    entries = [entry for entry in ledger_entries(Settings()) if dataset in {"", entry.dataset}]
     if as_json:
         click.echo(json.dumps([receipt(entry) for entry in entries], indent=2))
     elif entries:
         Console().print(_table(entries))
     else:
         click.echo("no files yet; bring one in: headrace drop FILE --dataset NAME")
+
+
+def ledger_entries(settings: Settings) -> list[FileEntry]:
+    """Return the last entry of every file and copy, the latest last; notes that were settled are left out."""
+    with closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger:
+        entries = [read_entry(value) for value in ledger.refresh().values()]
+    return sorted((entry for entry in entries if not entry.settled_note), key=lambda entry: entry.updated_at)
 
 
 def copy_into_inbox(file: Path, paths: Paths, dataset: str) -> Dropped:

@@ -1,0 +1,162 @@
+"""headrace demo: real files through the real line, in steps, with a summary and a proof."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from headrace.cli import EXIT_NO
+from headrace.cli.alerts import every_alert
+from headrace.cli.files import copy_into_inbox, follow, ledger_entries
+from headrace.core.vocabulary import FileState
+from headrace.errors import HeadraceError
+from headrace.runtime.damage import DAMAGED_NAME, damaged_flights
+from headrace.runtime.home import is_held
+from headrace.runtime.samples import FLIGHTS, SMALL_DATASETS, flights_by_month, sample_csv
+from headrace.schemas.ledger import FileEntry
+from headrace.schemas.topics import LEDGER
+from headrace.settings import Settings
+from headrace.transport.kafka import CompactedTopic
+
+_PATIENCE_SECS = 120.0
+_ALERT_SECS = 20.0
+_COUNTED = {FileState.BALANCED, FileState.PARTIAL, FileState.CHANGED}
+NEXT = (
+    ("headrace up", "start the line again (Ctrl-C stops it)"),
+    ("headrace drop my.csv --dataset my --wait", "bring in a file of your own"),
+    ('headrace sql "SELECT carrier, avg(dep_delay) FROM headrace.flights GROUP BY carrier ORDER BY 2"', "query it"),
+    ("headrace quarantine list flights", "the rows that were put aside, with every reason"),
+    ("headrace alerts", "what is wrong with the data"),
+    (f"headrace trace {DAMAGED_NAME}", "a file's way through the line"),
+)
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave the line running at the end.")
+def demo(*, keep: bool) -> None:
+    """Start the line, drop the flights of New York in 2013 month by month, and show what came of them."""
+    settings, console = Settings(), Console(highlight=False)
+    with running_line(settings, keep=keep):
+        drop_everything(settings, console)
+        balanced = summary(settings, console)
+    console.print("\n[bold]Try next[/]" + ("" if keep else " (the data stays in " + str(settings.home) + ")"))
+    for command, what in NEXT[1 if keep else 0 :]:
+        console.print(f"  {command}" + (f"   [dim]# {what}[/]" if what else ""))
+    console.print("  [dim].venv/bin/headrace, or headrace after: source .venv/bin/activate[/]")
+    sys.exit(0 if balanced else EXIT_NO)
+
+
+@contextmanager
+def running_line(settings: Settings, *, keep: bool) -> Iterator[None]:
+    """Use the line that runs on this home, or start one and stop it at the end (also after Ctrl-C)."""
+    headrace = [sys.executable, "-m", "headrace.cli"]
+    if is_held(settings.paths()):
+        click.echo(f"A line already runs on {settings.home}: the demo uses it.")
+        yield
+        return
+    started = subprocess.run([*headrace, "up", "--detach"], check=False)
+    if started.returncode:
+        raise DemoFailed("the line did not start", hint="the lines above say why; headrace doctor looks closer")
+    try:
+        yield
+    finally:
+        if not keep:
+            subprocess.run([*headrace, "down"], check=False)
+
+
+class DemoFailed(HeadraceError):
+    """The demo could not show what it is for."""
+
+    code = "demo_failed"
+
+
+def drop_everything(settings: Settings, console: Console) -> None:
+    """Drop all files, one after the other's receipt, and print a line for each."""
+    console.print("\nThe small datasets first, then the flights month by month:")
+    for dataset in SMALL_DATASETS:
+        _drop(settings, console, dataset, f"{dataset}.csv", sample_csv(dataset))
+    for name, content in flights_by_month():
+        _drop(settings, console, FLIGHTS, name, content)
+    content, faults = damaged_flights()
+    console.print("\nOne file of flights that we damage on purpose:")
+    for fault, rows in faults.items():
+        console.print(f"  {rows:>3} x {fault}")
+    _drop(settings, console, FLIGHTS, DAMAGED_NAME, content)
+
+
+def _drop(settings: Settings, console: Console, dataset: str, name: str, content: bytes) -> None:
+    with (
+        closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger,
+        tempfile.TemporaryDirectory(prefix="headrace-demo-") as folder,
+    ):
+        file = Path(folder) / name
+        file.write_bytes(content)
+        before = dict(ledger.refresh())
+        started = time.monotonic()
+        dropped = [copy_into_inbox(file, settings.paths(), dataset)]
+        for entry in follow(ledger.refresh, before, dataset, dropped, _PATIENCE_SECS, quiet=False):
+            console.print(_line(entry, time.monotonic() - started))
+
+
+def _line(entry: FileEntry, seconds: float) -> str:
+    if entry.state is FileState.SKIPPED:
+        same = f'the same bytes are in already ("{entry.first_name}")'
+        return f"  {entry.dataset:<9} {entry.name:<26} [dim]skipped: {same}[/]"
+    rows = f"{entry.rows_stored:>7,} stored {entry.rows_quarantined:>3,} quarantined"
+    state = "" if entry.state is FileState.BALANCED else f"  [yellow]{entry.state.value}: {entry.reason}[/]"
+    return f"  {entry.dataset:<9} {entry.name:<26} {rows}  {seconds:>5.1f} s{state}"
+
+
+def summary(settings: Settings, console: Console) -> bool:
+    """Print the table of datasets and the proof line; return True if every receipt balances."""
+    entries = [entry for entry in ledger_entries(settings) if entry.state in _COUNTED]
+    alerts = _alerts_by_dataset(settings, entries)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("dataset", "files", "rows", "quarantined", "alerts", "seconds", "rows/s"):
+        table.add_column(heading, justify="left" if heading == "dataset" else "right")
+    of_dataset: dict[str, list[FileEntry]] = defaultdict(list)
+    for entry in entries:
+        of_dataset[entry.dataset].append(entry)
+    for dataset, files in sorted(of_dataset.items()):
+        rows, seconds = sum(file.rows_published for file in files), sum(_seconds(file) for file in files)
+        quarantined = sum(file.rows_quarantined for file in files)
+        counts = (len(files), rows, quarantined, alerts[dataset])
+        table.add_row(dataset, *(f"{count:,}" for count in counts), f"{seconds:.1f}", f"{rows / seconds:,.0f}")
+    console.print()
+    console.print(table)
+    read, stored = (sum(getattr(entry, name) for entry in entries) for name in ("rows_read", "rows_stored"))
+    quarantined = sum(entry.rows_quarantined for entry in entries)
+    holds = read == stored + quarantined and all(entry.balanced for entry in entries)
+    verdict = "[bold green]proved[/]" if holds else "[bold red]DOES NOT HOLD[/]"
+    console.print(f"\nrows read {read:,} = stored {stored:,} + quarantined {quarantined:,}   {verdict}")
+    return holds
+
+
+def _seconds(entry: FileEntry) -> float:
+    """Return how long a file took from its claim to its balanced receipt."""
+    if entry.claimed_at is None or entry.balanced_at is None:
+        return 0.001
+    return max((entry.balanced_at - entry.claimed_at).total_seconds(), 0.001)
+
+
+def _alerts_by_dataset(settings: Settings, entries: list[FileEntry]) -> dict[str, int]:
+    """Count the alerts, waiting a while for those of damaged files, which come after the receipts."""
+    damaged = {entry.file for entry in entries if entry.state is FileState.PARTIAL}
+    deadline = time.monotonic() + _ALERT_SECS
+    while True:
+        found = list(every_alert(settings))
+        if damaged <= {alert["file"] for alert in found} or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    counts: dict[str, int] = defaultdict(int)
+    for alert in found:
+        counts[alert["dataset"]] += 1
+    return counts
