@@ -7,9 +7,10 @@ measurements). The platform's own records go as the Avro they are, with the syst
 import functools
 import io
 import json
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import fastavro
@@ -81,11 +82,10 @@ class Backlog:
         """Take messages in. Offsets already seen are left out."""
         offsets = run.offsets()
         if offsets[0] < self.next_offset:
-            kept = [message for message in run.messages if message.offset() >= self.next_offset]
-            if not kept:
+            seen = bisect_left(offsets, self.next_offset)
+            run, offsets = replace(run, messages=run.messages[seen:]), offsets[seen:]
+            if not offsets:
                 return
-            run = Run(run.place, kept)
-            offsets = run.offsets()
         values = run.values()
         keys = run.keys() if self.target.overwriting else [None] * len(values)
         framed = [value if value is not None else bytes(HEADER.size) for value in values]

@@ -17,6 +17,8 @@ COMMANDS: dict[str, str] = {
     "demo": "headrace.cli.demo:demo",
     "drop": "headrace.cli.files:drop",
     "files": "headrace.cli.files:files",
+    "sql": "headrace.cli.warehouse:sql",
+    "quarantine": "headrace.cli.warehouse:quarantine",
     "alerts": "headrace.cli.alerts:alerts",
     "trace": "headrace.cli.trace:trace",
     "contract": "headrace.cli.contract:contract",

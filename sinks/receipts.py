@@ -1,0 +1,273 @@
+"""The reconciler: it counts what the tables hold of each published file, and writes the receipt once all is there.
+
+The process `receipts` is python -m headrace.sinks.receipts. It never changes data: it reads the ledger, counts, and
+writes the same ledger entry again with `balanced`, the counts and the moment.
+"""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import click
+
+from headrace.core.clock import Clock, utc_now
+from headrace.core.vocabulary import FileState
+from headrace.errors import HeadraceError, Transient
+from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
+from headrace.observability.logs import configure_logs
+from headrace.observability.sink_events import FileBalanced, FileContradicted
+from headrace.observability.status import StageStatus
+from headrace.schemas.ledger import FILE_ENTRY, PUBLISHED_STATES, FileEntry, frame_entry, read_entry
+from headrace.schemas.registry import Registry
+from headrace.schemas.topics import LEDGER
+from headrace.settings import Settings
+from headrace.sinks.base import DATABASE
+from headrace.sinks.tables import table_name
+from headrace.transport.kafka import CompactedTopic, TransactionalWriter
+from headrace.transport.warehouse import Warehouse
+
+TRANSACTIONAL_ID = "headrace-receipts"
+_STAGE = "receipts"
+_BUSY_SECS, _IDLE_SECS = 0.2, 0.5
+_LONGEST_WAIT_SECS = 10.0
+_FILES_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the tables hold of a file: rows, and distinct ordinals among them."""
+
+    stored: int = 0
+    distinct_stored: int = 0
+    quarantined: int = 0
+    distinct_quarantined: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Return all rows."""
+        return self.stored + self.quarantined
+
+    @property
+    def doubled(self) -> bool:
+        """Return True if a row is there twice."""
+        return self.stored != self.distinct_stored or self.quarantined != self.distinct_quarantined
+
+
+class TableCounts:
+    """Counts rows of files in the warehouse. Calls block; they raise ServiceUnreachable."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def of_files(self, dataset: str, published: Mapping[str, int]) -> dict[str, Counted]:
+        """Return the counts of a dataset's files, given how many rows were published of each.
+
+        Distinct ordinals are only counted of files that are complete: that is dearer than counting rows.
+        """
+        rows = self._count("count(), toUInt64(0)", dataset, published)
+        complete = [file for file, wanted in published.items() if rows.get(file, Counted()).rows >= wanted]
+        return rows | (self._count("count(), uniqExact(`_row`)", dataset, complete) if complete else {})
+
+    def _count(self, what: str, dataset: str, files: Iterable[str]) -> dict[str, Counted]:
+        asked = {"files": list(files), "dataset": dataset, "database": DATABASE}
+        names = "SELECT name FROM system.tables WHERE database = {database:String}"
+        tables = {str(name) for (name,) in self._warehouse.rows(names, asked)}
+        stored: dict[str, tuple[int, int]] = {}
+        quarantined: dict[str, tuple[int, int]] = {}
+        where = "`_file` IN {files:Array(String)} GROUP BY `_file`"
+        if dataset in tables:
+            query = f"SELECT `_file`, {what} FROM {table_name(dataset)} WHERE {where}"  # noqa: S608
+            stored = {file: (rows, distinct) for file, rows, distinct in self._warehouse.rows(query, asked)}
+        if "quarantine" in tables:
+            query = f"SELECT `_file`, {what} FROM headrace.quarantine WHERE `dataset` = {{dataset:String}} AND {where}"  # noqa: S608
+            quarantined = {file: (rows, distinct) for file, rows, distinct in self._warehouse.rows(query, asked)}
+        return {file: Counted(*stored.get(file, (0, 0)), *quarantined.get(file, (0, 0))) for file in asked["files"]}
+
+
+@dataclass
+class _Open:
+    """A file whose receipt is not balanced, and when to look at it again."""
+
+    message: bytes
+    entry: FileEntry
+    look_at: float = 0.0
+    wait_secs: float = _BUSY_SECS
+    rows_seen: int = -1
+
+
+class Reconciler:
+    """Balances receipts. The ledger entry is written only if nobody changed it since it was read.
+
+    Raises ProducerFenced when another reconciler has taken over, TransactionFailed and ServiceUnreachable when a
+    service fails: then a new one goes on. Not for use from several threads.
+    """
+
+    def __init__(
+        self,
+        client: Mapping[str, str],
+        registry: Registry,
+        counts: TableCounts,
+        *,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._writer = TransactionalWriter(client, TRANSACTIONAL_ID)
+        self._schema_id = registry.system_id(LEDGER, FILE_ENTRY)
+        self._ledger = CompactedTopic(client, LEDGER)
+        self._counts = counts
+        self._clock, self._monotonic = clock, monotonic
+        self._seen: dict[str, bytes] = {}
+        self._open: dict[str, _Open] = {}
+
+    @property
+    def open_files(self) -> int:
+        """Return how many published files are not yet balanced."""
+        return len(self._open)
+
+    def step(self) -> int:
+        """Look at the ledger and the tables once; return how many receipts were balanced."""
+        self._read()
+        now = self._monotonic()
+        due = {key: one for key, one in self._open.items() if one.look_at <= now}
+        balanced: dict[str, FileEntry] = {}
+        for dataset in sorted({one.entry.dataset for one in due.values()}):
+            mine = {key: one for key, one in due.items() if one.entry.dataset == dataset}
+            keys = iter(mine)
+            while some := list(islice(keys, _FILES_AT_ONCE)):
+                balanced |= self._look(dataset, {key: mine[key] for key in some}, now)
+        return self._write(balanced)
+
+    def close(self) -> None:
+        """Leave."""
+        self._ledger.close()
+
+    def _read(self) -> None:
+        """Take in what changed in the ledger. Entries are parsed once; the others are told by identity."""
+        view = self._ledger.refresh()
+        for key, message in view.items():
+            if self._seen.get(key) is message:
+                continue
+            self._seen[key] = message
+            entry = read_entry(message)
+            if entry.state in PUBLISHED_STATES and not entry.balanced:
+                self._open[key] = _Open(message, entry)
+            else:
+                self._open.pop(key, None)
+        if len(self._seen) > len(view):
+            for key in self._seen.keys() - view.keys():
+                del self._seen[key]
+                self._open.pop(key, None)
+
+    def _look(self, dataset: str, files: Mapping[str, _Open], now: float) -> dict[str, FileEntry]:
+        published = {one.entry.file: one.entry.rows_published for one in files.values()}
+        counted = self._counts.of_files(dataset, published)
+        balanced = {}
+        for key, one in files.items():
+            found = counted[one.entry.file]
+            if found.rows == one.entry.rows_published and not found.doubled:
+                balanced[key] = self._balanced(one.entry, found)
+                continue
+            moved = found.rows != one.rows_seen
+            if found.rows >= one.entry.rows_published and moved:
+                _contradict(one.entry, found)
+            one.wait_secs = _BUSY_SECS if moved else min(one.wait_secs * 1.5, _LONGEST_WAIT_SECS)
+            one.rows_seen, one.look_at = found.rows, now + one.wait_secs
+        return balanced
+
+    def _balanced(self, entry: FileEntry, found: Counted) -> FileEntry:
+        now = self._clock()
+        return entry.with_changes(
+            state=FileState.BALANCED if entry.state is FileState.PUBLISHED else entry.state,
+            balanced=True,
+            balanced_at=now,
+            updated_at=now,
+            rows_stored=found.stored,
+            rows_quarantined=found.quarantined,
+        )
+
+    def _write(self, balanced: Mapping[str, FileEntry]) -> int:
+        if not balanced:
+            return 0
+        current = self._ledger.refresh()
+        kept = {key: entry for key, entry in balanced.items() if current.get(key) is self._open[key].message}
+        if not kept:
+            return 0
+        self._writer.begin()
+        for key, entry in kept.items():
+            self._writer.write(LEDGER, [frame_entry(entry, self._schema_id)], partition=0, key=key.encode())
+        self._writer.commit()
+        for key, entry in kept.items():
+            del self._open[key]
+            emit(
+                FileBalanced(
+                    dataset=entry.dataset,
+                    file=entry.file,
+                    rows_stored=entry.rows_stored,
+                    rows_quarantined=entry.rows_quarantined,
+                )
+            )
+        return len(kept)
+
+
+def _contradict(entry: FileEntry, found: Counted) -> None:
+    emit(
+        FileContradicted(
+            dataset=entry.dataset,
+            file=entry.file,
+            rows_published=entry.rows_published,
+            rows_stored=found.stored,
+            rows_quarantined=found.quarantined,
+            distinct_stored=found.distinct_stored,
+            distinct_quarantined=found.distinct_quarantined,
+        )
+    )
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Balance receipts until asked to stop; raises ProducerFenced when another reconciler has taken over."""
+    status = StageStatus(settings.paths(), _STAGE)
+    warehouse = Warehouse(settings)
+    wait_secs = _IDLE_SECS
+    while not stop.is_set():
+        try:
+            reconciler = Reconciler(settings.kafka_client(), Registry(settings), TableCounts(warehouse))
+            try:
+                while not stop.is_set():
+                    status.update(rows=reconciler.step(), lag=reconciler.open_files)
+                    wait_secs = _IDLE_SECS
+                    stop.wait(_BUSY_SECS if reconciler.open_files else _IDLE_SECS)
+            finally:
+                reconciler.close()
+        except HeadraceError as error:
+            if not isinstance(error, Transient):
+                raise
+            status.update(state="waiting")
+            emit(StageWaits(stage=_STAGE, cause=str(error), hint=error.hint, retry_secs=wait_secs))
+            stop.wait(wait_secs)
+            wait_secs = min(wait_secs * 2, _LONGEST_WAIT_SECS)
+    warehouse.close()
+
+
+@click.command()
+def main() -> None:
+    """Balance receipts: prove for each file that its rows are stored or in quarantine, none lost, none twice."""
+    settings = Settings()
+    configure_logs(settings.paths(), _STAGE)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    emit(StageStarted(stage=_STAGE))
+    try:
+        run(settings, stop)
+    except HeadraceError as error:
+        emit(StageFailed(stage=_STAGE, error=str(error), hint=error.hint))
+        sys.exit(1)
+    emit(StageStopped(stage=_STAGE))
+
+
+if __name__ == "__main__":
+    main()
