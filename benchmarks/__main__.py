@@ -15,7 +15,8 @@ import psutil
 
 from benchmarks import floor, naive
 from benchmarks.flights import write_rotated
-from benchmarks.line import Line, latency, running_line, throughput
+from benchmarks.line import latency, throughput
+from headrace.testing.line import RunningLine
 
 RESULTS = Path(__file__).parent / "results"
 NAIVE_ROWS = 100_000
@@ -29,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="headrace-bench-"))
     try:
-        with running_line(folder / "home") as line:
+        with RunningLine(folder / "home") as line:
             result = measure(line, folder, options.copies, only_line=options.only_line)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -40,7 +41,7 @@ def main() -> None:
     show(result, saved)
 
 
-def measure(line: Line, folder: Path, copies: int, *, only_line: bool) -> dict[str, Any]:
+def measure(line: RunningLine, folder: Path, copies: int, *, only_line: bool) -> dict[str, Any]:
     """Return the figures of one run."""
     files = write_rotated(folder, copies)
     print(f"line: {copies} files of flights ...", flush=True)

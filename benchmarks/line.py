@@ -1,93 +1,39 @@
 """The whole line under load, as a user starts it: headrace up, files into the inbox, rows counted in ClickHouse."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from headrace.settings import Settings
+from headrace.testing.line import RunningLine, wait_for
 
 _LIMIT_SECS = 600.0
-HEADRACE = [sys.executable, "-m", "headrace.cli"]
 
 
-@dataclass(frozen=True)
-class Line:
-    """A running line: its settings and the environment its commands need."""
-
-    settings: Settings
-    environment: dict[str, str]
-
-    def status(self) -> dict[str, Any]:
-        """Return what `headrace status --json` says."""
-        done = subprocess.run(
-            [*HEADRACE, "status", "--json"], env=self.environment, capture_output=True, text=True, check=True
-        )
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-    def value(self, query: str) -> str:
-        """Return what a query answers over ClickHouse's HTTP interface, "" while its table is not there yet."""
-        url = f"{self.settings.warehouse_address()}/?query={urllib.parse.quote(query)}"
-        try:
-            with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310
-                return str(reply.read().decode().strip())
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return ""
-            raise
-
-    def drop(self, dataset: str, name: str, content: bytes) -> float:
-        """Put a file into the inbox in one move and return when that was."""
-        folder = self.settings.paths().inbox / dataset
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{name}"
-        draft.write_bytes(content)
-        draft.rename(folder / name)
-        return time.time()
-
-    def rows(self, dataset: str) -> int:
-        """Return how many rows of a dataset are stored or in quarantine."""
-        quarantined = f"SELECT count() FROM headrace.quarantine WHERE dataset = '{dataset}'"
-        counts = [self.value(f"SELECT count() FROM headrace.{dataset}"), self.value(quarantined)]
-        return sum(int(count or 0) for count in counts)
+def rows_in(line: RunningLine, dataset: str) -> int:
+    """Return how many rows of a dataset are stored or in quarantine."""
+    quarantined = f"SELECT count() FROM headrace.quarantine WHERE dataset = '{dataset}'"
+    counts = [line.value(f"SELECT count() FROM headrace.{dataset}"), line.value(quarantined)]
+    return sum(int(count or 0) for count in counts)
 
 
-@contextmanager
-def running_line(home: Path) -> Iterator[Line]:
-    """Start a line on free ports in `home`, and stop it."""
-    environment = os.environ | {"HEADRACE_HOME": str(home)}
-    subprocess.run([*HEADRACE, "up", "--detach", "--ports", "auto"], env=environment, check=True)
-    try:
-        yield Line(Settings(home=home), environment)
-    finally:
-        subprocess.run([*HEADRACE, "down"], env=environment, check=True)
+def wait_for_value(line: RunningLine, query: str, value: str) -> None:
+    """Wait until a query answers `value`."""
+    wait_for(lambda: line.value(query) == value, _LIMIT_SECS, lambda: query, 0.02)
 
 
-def wait_until(condition: Callable[[], bool], what: str, every_secs: float = 0.05) -> None:
-    """Wait for a condition with a limit."""
-    deadline = time.monotonic() + _LIMIT_SECS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(every_secs)
+def wait_for_rows(line: RunningLine, dataset: str, rows: int) -> None:
+    """Wait until a dataset has that many rows in the tables."""
+    wait_for(lambda: rows_in(line, dataset) >= rows, _LIMIT_SECS, lambda: f"{rows} rows of {dataset}", 0.05)
 
 
 class StageSpeeds:
     """Watches the stages' status files, and says how fast each was between its first and its last row."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: RunningLine) -> None:
         self._folder = line.settings.paths().run / "stages"
         self._seen: dict[str, list[tuple[float, int]]] = {}
         self._stopped = threading.Event()
@@ -114,7 +60,7 @@ class StageSpeeds:
         return speeds
 
 
-def usage(line: Line) -> dict[str, dict[str, float]]:
+def usage(line: RunningLine) -> dict[str, dict[str, float]]:
     """Return CPU seconds so far and peak memory in MB of every process of the line."""
     status = line.status()
     found = {}
@@ -130,15 +76,15 @@ def _peak_mb(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
-def throughput(line: Line, files: list[Path]) -> dict[str, Any]:
+def throughput(line: RunningLine, files: list[Path]) -> dict[str, Any]:
     """Drop the big files and return speeds, CPU seconds a million rows and peak memory."""
     total = sum(path.read_bytes().count(b"\n") - 1 for path in files)
     line.drop("flights", "warm-up.csv", b"".join(files[0].read_bytes().splitlines(keepends=True)[:2]))
-    wait_until(lambda: line.rows("flights") == 1, "the warm-up file")
+    wait_for_rows(line, "flights", 1)
     before, speeds, started = usage(line), StageSpeeds(line), time.time()
     for path in files:
         line.drop("flights", path.name, path.read_bytes())
-    wait_until(lambda: line.rows("flights") == total + 1, f"{total} rows of flights")
+    wait_for_rows(line, "flights", total + 1)
     seconds = time.time() - started
     after = usage(line)
     cpu = {name: round((part["cpu_s"] - before[name]["cpu_s"]) * 1e6 / total, 2) for name, part in after.items()}
@@ -152,16 +98,16 @@ def throughput(line: Line, files: list[Path]) -> dict[str, Any]:
     }
 
 
-def latency(line: Line, files: int = 100) -> dict[str, float]:
+def latency(line: RunningLine, files: int = 100) -> dict[str, float]:
     """Drop small files one after another and return the seconds from file closed to row visible: p50 and p99."""
     header = b"number,note\n"
     line.drop("small", "first.csv", header + b"0,first\n")
-    wait_until(lambda: line.value("SELECT count() FROM headrace.small") == "1", "the first small file", 0.02)
+    wait_for_value(line, "SELECT count() FROM headrace.small", "1")
     seconds = []
     for number in range(1, files + 1):
-        closed = line.drop("small", f"{number}.csv", header + f"{number},note\n".encode())
-        query = f"SELECT count() FROM headrace.small WHERE number = {number}"
-        wait_until(lambda query=query: line.value(query) == "1", query, 0.02)  # type: ignore[misc]
+        line.drop("small", f"{number}.csv", header + f"{number},note\n".encode())
+        closed = time.time()
+        wait_for_value(line, f"SELECT count() FROM headrace.small WHERE number = {number}", "1")
         seconds.append(time.time() - closed)
     seconds.sort()
     return {"p50_s": round(seconds[len(seconds) // 2], 3), "p99_s": round(seconds[int(len(seconds) * 0.99) - 1], 3)}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from headrace.testing.line import RunningLine
 from headrace.testing.stack import EmbeddedStack
 
 
@@ -11,4 +12,11 @@ from headrace.testing.stack import EmbeddedStack
 def stack() -> Iterator[EmbeddedStack]:
     """Embedded Kafka, registry and warehouse, started once a session; tests share it, so names must be their own."""
     with EmbeddedStack() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def line() -> Iterator[RunningLine]:
+    """A whole line as `headrace up` starts it, once a session; tests share it, so dataset names must be their own."""
+    with RunningLine() as running:
         yield running

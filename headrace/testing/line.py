@@ -1,0 +1,127 @@
+"""A whole line as a user starts it, for end-to-end tests, failure tests and the bench: `headrace up` on free ports."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from headrace.core.child import wait_until
+from headrace.settings import Settings
+
+HEADRACE = [sys.executable, "-m", "headrace.cli"]
+FINAL = frozenset({"balanced", "partial", "changed", "rejected", "skipped"})
+_NOT_FOUND = 404
+
+
+class RunningLine:
+    """Starts the line in `home` (a temporary one if none is given) and stops it; use it from the main thread."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self._temporary = None if home else tempfile.TemporaryDirectory(prefix="headrace-line-")
+        self.home = home or Path(self._temporary.name if self._temporary else "")
+        self.environment = os.environ | {"HEADRACE_HOME": str(self.home), "HEADRACE_KAFKA_HEAP_MB": "512"}
+        self.settings = Settings(home=self.home)
+
+    def __enter__(self) -> "RunningLine":
+        """Start and return when everything is ready."""
+        self.headrace("up", "--detach", "--ports", "auto")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop the line and remove a temporary home."""
+        self.headrace("down")
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def headrace(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a headrace command on this home; raises RuntimeError with its output if it fails and `check` is set."""
+        done = subprocess.run(
+            [*HEADRACE, *arguments], env=self.environment, capture_output=True, text=True, check=False
+        )
+        if check and done.returncode:
+            raise RuntimeError(f"headrace {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def status(self) -> dict[str, Any]:
+        """Return what `headrace status --json` says."""
+        found: dict[str, Any] = json.loads(self.headrace("status", "--json").stdout)
+        return found
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a service or stage, 0 while it is not there."""
+        status = self.status()
+        return int((status["services"] | status["stages"]).get(name, {}).get("pid") or 0)
+
+    def kill(self, name: str) -> None:
+        """Kill a service or stage as kill -9 does."""
+        process = psutil.Process(self.pid(name))
+        process.kill()
+        process.wait(timeout=10)
+
+    def drop(self, dataset: str, name: str, content: bytes) -> str:
+        """Put a file into the inbox in one move and return its SHA-256."""
+        folder = self.settings.paths().inbox / dataset
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{name}"
+        draft.write_bytes(content)
+        draft.rename(folder / name)
+        return hashlib.sha256(content).hexdigest()
+
+    def receipts(self, dataset: str = "") -> list[dict[str, Any]]:
+        """Return what `headrace files --json` says."""
+        chosen = ["--dataset", dataset] if dataset else []
+        found: list[dict[str, Any]] = json.loads(self.headrace("files", "--json", *chosen).stdout)
+        return found
+
+    def final_receipts(self, dataset: str, files: int, limit_secs: float = 90.0) -> list[dict[str, Any]]:
+        """Wait until `files` files of a dataset have their final receipt, and return the receipts."""
+        found: list[dict[str, Any]] = []
+
+        def all_final() -> bool:
+            done = self.headrace("files", "--json", "--dataset", dataset, check=False)
+            found[:] = json.loads(done.stdout) if done.returncode == 0 else []
+            return sum(map(is_final, found)) >= files
+
+        wait_for(all_final, limit_secs, lambda: f"{files} final receipts of {dataset}; there are {found}", 0.2)
+        return found
+
+    def value(self, query: str) -> str:
+        """Return what a query answers over ClickHouse's HTTP interface, "" while its table is not there yet."""
+        url = f"{self.settings.warehouse_address()}/?query={urllib.parse.quote(query)}"
+        try:
+            with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310
+                return str(reply.read().decode().rstrip("\n"))
+        except urllib.error.HTTPError as error:
+            if error.code == _NOT_FOUND:
+                return ""
+            raise
+
+    def column(self, query: str) -> list[str]:
+        """Return a one-column query's values as text."""
+        return self.value(query).splitlines()
+
+
+def is_final(receipt: dict[str, Any]) -> bool:
+    """Return True if nothing more is to come for a file: it balanced, was refused or skipped."""
+    return receipt["state"] in FINAL and (receipt["balanced"] or receipt["state"] in {"rejected", "skipped"})
+
+
+def wait_for(
+    condition: Callable[[], bool], limit_secs: float, what: Callable[[], str], every_secs: float = 0.1
+) -> None:
+    """Wait for a condition; raises TimeoutError with `what()` if it does not come within the limit."""
+    if not wait_until(condition, limit_secs, every_secs=every_secs):
+        raise TimeoutError(what())
