@@ -20,6 +20,9 @@ from headrace.schemas.topics import QUARANTINE, RAW, VALID, data_topic, dataset_
 from headrace.settings import Settings
 from headrace.transport.kafka import Topics
 
+# A record schema, its id, and the position of each field's column in the file.
+_Found = tuple[RecordSchema, int, Mapping[str, int]]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -55,6 +58,7 @@ class FilePlanner:
         self._contracts = contracts
         self._topics = topics
         self._ensure = functools.cache(self._ensure_topics)
+        self._schemas: dict[str, dict[tuple[str, tuple[str, ...]], _Found]] = {}
 
     def plan(self, claimed: ClaimedFile, resumed: FileEntry | None) -> Plan:
         """Return the plan of a file (see Planner)."""
@@ -92,12 +96,15 @@ class FilePlanner:
 
     def _schema(
         self, claimed: ClaimedFile, reader: Reader, layout: Layout, contract: Contract, resumed: FileEntry | None
-    ) -> tuple[RecordSchema, int, Mapping[str, int]]:
+    ) -> _Found:
         """Return the record schema, its id, and the position of each field's column in the file."""
         if resumed is not None and resumed.schema_id is not None:
             then = self._registry.record_schema(resumed.schema_id)
             if then is not None:
                 return then, resumed.schema_id, match_columns(layout.columns, then.data_fields)
+        known = (contract.version, layout.columns)
+        if known in self._schemas.get(claimed.dataset, {}):
+            return self._schemas[claimed.dataset][known]
         raw = value_subject(data_topic(claimed.dataset, RAW))
         latest = self._registry.latest(raw)
         schema = merged_schema(contract, RecordSchema.from_avro(latest[1]) if latest else None)
@@ -110,6 +117,10 @@ class FilePlanner:
         schema_id = self._registry.register(raw, text)
         self._registry.register(value_subject(data_topic(claimed.dataset, VALID)), text)
         self._registry.system_id(data_topic(claimed.dataset, QUARANTINE), "quarantined_row")
+        if latest is None or latest[1] != text:
+            # Files with fewer columns go on under the widest schema too, so that batches hold one.
+            self._schemas[claimed.dataset] = {}
+        self._schemas.setdefault(claimed.dataset, {})[known] = schema, schema_id, columns
         return schema, schema_id, columns
 
     def _ensure_topics(self, dataset: str, partitions: int) -> None:

@@ -33,6 +33,7 @@ _CHUNK = 1 << 20
 _POLL_SECS = 0.1
 _QUIET_SECS = 2.0
 _SHOWN_DIGITS = 12
+_WIDE = 180
 _GOOD = {FileState.BALANCED, FileState.PARTIAL, FileState.SKIPPED}
 
 
@@ -87,7 +88,7 @@ def files(*, as_json: bool, dataset: str) -> None:
     if as_json:
         click.echo(json.dumps([receipt(entry) for entry in entries], indent=2))
     elif entries:
-        Console().print(_table(entries))
+        Console(width=None if sys.stdout.isatty() else _WIDE).print(_table(entries))
     else:
         click.echo("no files yet; bring one in: headrace drop FILE --dataset NAME")
 
