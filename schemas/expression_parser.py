@@ -59,7 +59,7 @@ def _tokens(text: str) -> list[_Token]:
     found, place = [], 0
     while text[place:].strip():
         match = _TOKEN.match(text, place)
-        if match is None:
+        if match is None or text[match.start("symbol") :].startswith("--"):
             rest = text[place:].lstrip()
             raise ExpressionInvalid(f'cannot read "{rest[:20]}" at character {len(text) - len(rest) + 1}')
         kind = str(match.lastgroup)
@@ -91,10 +91,12 @@ class _Parser:
         return self._chain("and", self._negation)
 
     def _chain(self, word: str, part: Callable[[], Node]) -> Node:
-        node = part()
+        parts = [part()]
         while self._take(word):
-            node = Call(word, (_boolean(node, word), _boolean(part(), word)), Kind.BOOLEAN)
-        return node
+            parts.append(part())
+        if len(parts) == 1:
+            return parts[0]
+        return Call(word, tuple(_boolean(node, word) for node in parts), Kind.BOOLEAN)
 
     def _negation(self) -> Node:
         if self._take("not"):
@@ -147,10 +149,12 @@ class _Parser:
         return self._arithmetic(("*", "/"), self._sign)
 
     def _arithmetic(self, symbols: tuple[str, str], part: Callable[[], Node]) -> Node:
-        node = part()
+        node, steps = part(), 0
         while self._token.kind == "symbol" and self._token.text in symbols:
-            symbol = self._token.text
+            symbol, steps = self._token.text, steps + 1
             self._next += 1
+            if steps > MAX_DEPTH:
+                raise ExpressionInvalid(f"it has more than {MAX_DEPTH} terms in a row")
             right = part()
             for side in (node, right):
                 _require(side, _NUMBERS, symbol)

@@ -1,8 +1,8 @@
 """Row rules as polars expressions, with the meaning that `headrace.schemas.expression` gives them."""
 
-import functools
 import operator
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -19,8 +19,6 @@ _BINARY: Mapping[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    "and": operator.and_,
-    "or": operator.or_,
 }
 _UNARY: Mapping[str, Callable[[pl.Expr], pl.Expr]] = {
     "not": lambda value: value.not_(),
@@ -49,8 +47,13 @@ def row_expression(node: Node) -> pl.Expr:
 
 def _literal(node: Literal) -> pl.Expr:
     if node.kind is Kind.TIMESTAMP:
-        return pl.lit(node.value).dt.replace_time_zone(None).cast(pl.Datetime("us"))
+        return pl.lit(_naive(node.value), dtype=pl.Datetime("us"))
     return pl.lit(node.value, dtype=_WIDE.get(node.kind))
+
+
+def _naive(value: object) -> object:
+    """Return a UTC moment as records have it, which is without a zone."""
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
 def _call(node: Call) -> pl.Expr:
@@ -69,7 +72,18 @@ def _call(node: Call) -> pl.Expr:
         return pl.when(right != 0).then(left / right)
     if node.function == "coalesce":
         return pl.coalesce(arguments)
-    return functools.reduce(operator.or_, [arguments[0] == value for value in arguments[1:]])
+    return _combined(node, arguments)
+
+
+def _combined(node: Call, arguments: list[pl.Expr]) -> pl.Expr:
+    if node.function == "and":
+        return pl.all_horizontal(arguments)
+    if node.function == "or":
+        return pl.any_horizontal(arguments)
+    values = [_naive(argument.value) for argument in node.arguments[1:] if isinstance(argument, Literal)]
+    if _mixed(node):
+        values = [float(value) if isinstance(value, int) else value for value in values]
+    return arguments[0].is_in(values)
 
 
 def _mixed(node: Call) -> bool:

@@ -9,10 +9,12 @@ from headrace.core.vocabulary import Reason
 from headrace.errors import SchemaRefused
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.contract import Contract
+from headrace.schemas.record import FieldType
 from headrace.schemas.rules import Bound, Check, Length, OneOf, Pattern, Range, Required, Rule
 from headrace.stream_processors.steps.row_rules import row_expression
 
 _SHOWN = 80
+_FRACTIONS = frozenset({FieldType.FLOAT, FieldType.DOUBLE, FieldType.DECIMAL})
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def validate(frame: pl.DataFrame, contract: Contract) -> Verdicts:
     at. Raises SchemaRefused if a field has another type than in the contract, which the publisher never lets through.
     """
     frame = _with_fields(frame, contract)
-    broken = frame.select(_broken(rule).alias(str(number)) for number, rule in enumerate(contract.rules))
+    kinds = {field.name: field.type.type for field in contract.fields}
+    broken = frame.select(_broken(rule, kinds).alias(str(number)) for number, rule in enumerate(contract.rules))
     counts = _counts(broken)
     found = [number for number, count in enumerate(counts) if count]
     rejecting = [str(number) for number in found if contract.rules[number].rejects]
@@ -89,19 +92,19 @@ def _counts(broken: pl.DataFrame) -> list[int]:
     return [int(column.sum()) for column in broken.iter_columns()]
 
 
-def _broken(rule: Rule) -> pl.Expr:
+def _broken(rule: Rule, kinds: Mapping[str, FieldType]) -> pl.Expr:
     """Return the expression that is true where a row breaks the rule, and never null."""
-    return _check(rule.check, rule.fields).fill_null(value=False)
+    return _check(rule.check, rule.fields[0], kinds[rule.fields[0]]).fill_null(value=False)
 
 
-def _check(check: Check, fields: tuple[str, ...]) -> pl.Expr:
-    column = pl.col(fields[0])
+def _check(check: Check, name: str, kind: FieldType) -> pl.Expr:
+    column = pl.col(name)
     if isinstance(check, Required):
         return column.is_null()
     if isinstance(check, OneOf):
-        return ~column.is_in(list(check.values))
+        return _not_in(column, check, kind)
     if isinstance(check, Range):
-        return _outside(column, check)
+        return _outside(column, check, kind)
     if isinstance(check, Length):
         return _wrong_length(column, check)
     if isinstance(check, Pattern):
@@ -109,7 +112,16 @@ def _check(check: Check, fields: tuple[str, ...]) -> pl.Expr:
     return ~row_expression(check.expression.node)
 
 
-def _outside(column: pl.Expr, check: Range) -> pl.Expr:
+def _not_in(column: pl.Expr, check: OneOf, kind: FieldType) -> pl.Expr:
+    if kind not in _FRACTIONS:
+        return ~column.is_in(list(check.values))
+    # 0.1 of 32 bits is another number than 0.1 of 64.
+    width = pl.Float32 if kind is FieldType.FLOAT else pl.Float64
+    values = pl.Series(check.values, dtype=width, strict=False).cast(pl.Float64)
+    return ~column.cast(pl.Float64).is_in(values.to_list())
+
+
+def _outside(column: pl.Expr, check: Range, kind: FieldType) -> pl.Expr:
     parts = []
     if check.minimum is not None:
         low = _bound(check.minimum)
@@ -118,7 +130,7 @@ def _outside(column: pl.Expr, check: Range) -> pl.Expr:
         # polars orders NaN above every number, so the upper bound finds it; without one it is looked for.
         high = _bound(check.maximum)
         parts.append(column >= high if check.below else column > high)
-    elif isinstance(check.minimum, int | float):
+    elif kind in _FRACTIONS:
         parts.append(column.cast(pl.Float64).is_nan())
     return parts[0] if len(parts) == 1 else parts[0] | parts[1]
 
