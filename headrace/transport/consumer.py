@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.cimpl import Message
 
-from headrace.errors import PositionLost, ServiceUnreachable
+from headrace.errors import PositionLost, ProducerFenced, ServiceUnreachable
 from headrace.transport.kafka import TransactionalWriter, consumer_config
 from headrace.transport.partition_reader import Place, Run
 
@@ -45,6 +45,7 @@ class GroupConsumer:
     ) -> None:
         self._address = client["bootstrap.servers"]
         self._begin_check = begin_check
+        self._member = member
         self._failure: PositionLost | ServiceUnreachable | None = None
         self._next: dict[Place, int] = {}
         overrides = {
@@ -66,7 +67,8 @@ class GroupConsumer:
     def poll(self, limit: int, timeout_secs: float) -> Batch:
         """Return what is there, up to `limit` messages, waiting up to `timeout_secs` for the first of them.
 
-        A small batch comes 30 ms after its first message at the latest. Raises PositionLost, ServiceUnreachable.
+        A small batch comes 30 ms after its first message at the latest. Raises PositionLost, ServiceUnreachable,
+        and ProducerFenced if another process became this member.
         """
         messages = self._consume(1, timeout_secs)
         if messages:
@@ -128,10 +130,11 @@ class GroupConsumer:
         if committed.error is not None:
             raise ServiceUnreachable(f"offset of {place} at {self._address}: {committed.error}", hint="headrace status")
         if committed.offset < 0:
-            low, _high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_CALL_SECS)
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_CALL_SECS)
             if low > 0:
                 raise _lost(place, f"nothing of it is committed, and its log begins at offset {low}, not 0")
-            self._begin_check(place)
+            if high > 0:
+                self._begin_check(place)
             return TopicPartition(place.topic, place.partition, 0)
         return TopicPartition(place.topic, place.partition, committed.offset)
 
@@ -140,7 +143,10 @@ class GroupConsumer:
         error: KafkaError | None = message.error()
         if error is None:
             return False
-        place = Place(str(message.topic()), int(message.partition()))
+        if error.fatal():
+            what = f'member "{self._member}": {error.str()}'
+            raise ProducerFenced(what, hint="another process with this slot has taken over; stop one of them")
+        place = Place(str(message.topic()), int(message.partition() or 0))
         if error.code() in _LOST:
             raise _lost(place, error.str())
         if error.code() == KafkaError._PARTITION_EOF and place in self._next:  # noqa: SLF001
