@@ -61,7 +61,7 @@ class ReadingThread(threading.Thread):
             if told is not None and not self._channel.put(told):
                 return False
         while len(self._turns) < _AT_ONCE and (file := self._ready.pop()) is not None:
-            self._turns.append(self._started(file))
+            self._turns.append(self._claimed_steps(file))
         if not self._turns:
             self._ready.wait(_IDLE_SECS)
             return True
@@ -85,7 +85,7 @@ class ReadingThread(threading.Thread):
             self._halt.wait(_BLOCKED_SECS)
         return True
 
-    def _started(self, file: ReadyFile) -> Steps:
+    def _claimed_steps(self, file: ReadyFile) -> Steps:
         self._popped.add(file.key)
         for step in self._work.start(file.dataset, file.name, file.seen_ns):
             self._taken(file.key)
