@@ -1,5 +1,6 @@
 """Files written whole or not at all."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -18,6 +19,15 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the exclusive lock of an open file if nobody has it; the kernel frees it when its holders are gone."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def printable(name: str | bytes) -> str:

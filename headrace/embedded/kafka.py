@@ -12,19 +12,22 @@ import sys
 import uuid
 from pathlib import Path
 
-from headrace.core.child import EXIT_TERMINAL
-from headrace.core.files import write_atomically
+from headrace.core.child import EXIT_TERMINAL, wait_until
+from headrace.core.files import try_lock, write_atomically
 from headrace.core.guarded import guarded_command
 from headrace.embedded.jars import verified_jars
-from headrace.errors import HeadraceError, ServiceUnreachable, Terminal
+from headrace.errors import AlreadyRunning, HeadraceError, ServiceUnreachable, Terminal
 from headrace.schemas.topics import MAX_MESSAGE_BYTES
 from headrace.settings import LOOPBACK, Settings
 
 _MEBIBYTE = 2**20
+_PREDECESSOR_SECS = 15.0
 _FOREVER_MINUTES = 2**31 - 1
 _BATCH_BYTES = 2 * MAX_MESSAGE_BYTES
 
 _LOG4J = """status = warn
+# the broker closes its log itself: else the lines of an orderly stop would be lost
+shutdownHook = disable
 appender.file.type = RollingFile
 appender.file.name = file
 appender.file.fileName = {log}
@@ -88,6 +91,9 @@ def server_properties(settings: Settings, data: Path) -> dict[str, str]:
         "log.cleaner.threads": "1",
         "log.cleaner.dedupe.buffer.size": str(16 * _MEBIBYTE),
         "log.segment.bytes": str(256 * _MEBIBYTE),
+        # after kill -9 the controller refuses the broker until the dead one's session is over: 9 s by default
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "1000",
         # idle: no heartbeat record twice a second in the metadata log
         "metadata.max.idle.interval.ms": "5000",
     }
@@ -160,10 +166,25 @@ def _write_properties(path: Path, properties: dict[str, str]) -> Path:
     return path
 
 
+def hold_folder(folder: Path) -> None:
+    """Lock the broker's folder for the rest of this process, the exec into Java included.
+
+    Two brokers on one folder wrote zeros into the metadata log (seen with a second start during a stop), so a dying
+    predecessor is waited for. Raises AlreadyRunning if it does not end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    if not wait_until(lambda: try_lock(descriptor), _PREDECESSOR_SECS):
+        raise AlreadyRunning(f"another broker uses {folder}", hint="stop it, or set HEADRACE_HOME to another folder")
+    os.set_inheritable(descriptor, True)
+
+
 def main() -> None:
     """Become the broker of the home that HEADRACE_HOME names."""
+    settings = Settings()
     try:
-        command = prepare(Settings())
+        hold_folder(settings.paths().kafka)
+        command = prepare(settings)
     except HeadraceError as error:
         print(f"{error}; next: {error.hint}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)

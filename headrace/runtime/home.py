@@ -11,7 +11,7 @@ from typing import TypedDict
 import psutil
 
 from headrace.core.child import wait_until
-from headrace.core.files import write_atomically
+from headrace.core.files import try_lock, write_atomically
 from headrace.errors import AlreadyRunning, ServiceUnreachable
 from headrace.settings import Paths
 
@@ -56,7 +56,7 @@ def locked_home(paths: Paths) -> Iterator[None]:
     descriptor = os.open(lock_file(paths), os.O_RDWR | os.O_CREAT, 0o644)
     try:
         # `headrace status` holds the lock for the moment of its look, so one refusal is not yet an answer.
-        if not wait_until(lambda: _locked(descriptor), _LOOK_SECS):
+        if not wait_until(lambda: try_lock(descriptor), _LOOK_SECS):
             holder = os.read(descriptor, 32).decode() or "unknown"
             raise AlreadyRunning(
                 f"headrace already runs on {paths.home} (pid {holder})",
@@ -67,14 +67,6 @@ def locked_home(paths: Paths) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def is_held(paths: Paths) -> bool:
