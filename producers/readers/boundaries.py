@@ -27,7 +27,7 @@ from headrace.core.vocabulary import Reason
 Units = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Positions = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-LINE_FEED, CARRIAGE_RETURN, QUOTE = 10, 13, 34
+LINE_FEED, CARRIAGE_RETURN, SPACE, QUOTE = 10, 13, 32, 34
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,8 @@ def _records(
     else:
         starts = starts[:-1]
     filled = ends > starts
+    if delimiter is None:
+        filled &= ~_white(window, starts, ends)
     starts, ends, after = starts[filled], ends[filled], after[filled]
     widths = _widths(window, starts, ends, inside, delimiter)
     broken = {
@@ -171,6 +173,14 @@ def _records(
     literal = np.asarray([place for place in quoting.literal if place < tail], np.int64)
     odd = frozenset((np.searchsorted(starts, literal, "right") - 1).tolist())
     return Framed(starts, ends, after, widths, tail, broken, odd, open_ended, quoting.unframed)
+
+
+def _white(window: Units, starts: Positions, ends: Positions) -> Flags:
+    """Return which lines hold only spaces and tabs: in NDJSON they are blank, in CSV a row of one field."""
+    white = np.zeros(len(starts), np.bool_)
+    for index in np.flatnonzero((window[np.minimum(starts, len(window) - 1)] <= SPACE) & (ends > starts)).tolist():
+        white[index] = not window[starts[index] : ends[index]].tobytes().strip(b" \t")
+    return white
 
 
 def _widths(

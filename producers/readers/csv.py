@@ -6,13 +6,14 @@ The rows are found by `boundaries`, so polars sees only rows of the right width,
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-import numpy as np
 import polars as pl
 
+from headrace.producers.readers.assemble import assemble, good_rows
 from headrace.producers.readers.base import FRAME_ROWS, SAMPLE_BYTES, Layout, ReadFrame, ReadOptions
+from headrace.producers.readers.columns import Columns
 from headrace.producers.readers.csv_header import read_layout
-from headrace.producers.readers.csv_rows import ENCODINGS, sound_rows, source_text
-from headrace.producers.readers.csv_table import Columns, parse_table, text_table
+from headrace.producers.readers.csv_rows import ENCODINGS, source_text, unsound_rows
+from headrace.producers.readers.csv_table import parse_table, text_table
 from headrace.producers.readers.windows import Chunk, read_chunks
 from headrace.schemas.infer import Sample
 from headrace.schemas.record import RecordSchema
@@ -42,8 +43,7 @@ class CsvReader:
         width = len(layout.columns)
         tables, values = [], 0
         for chunk in _chunks(stream, layout, layout.data_start, FRAME_ROWS):
-            good = np.ones(len(chunk), np.bool_)
-            good[list(sound_rows(chunk, width, layout.encoding))] = False
+            good = good_rows(chunk, unsound_rows(chunk, width, layout.encoding))
             tables.append(text_table(source_text(chunk, good, layout), int(good.sum()), layout))
             values += width * len(tables[-1])
             if values >= SAMPLE_CELLS or chunk.next_byte - layout.data_start >= limit_bytes:
@@ -77,26 +77,7 @@ def _chunks(stream: BinaryIO, layout: Layout, start: int, max_rows: int) -> Iter
 
 
 def _frame(chunk: Chunk, layout: Layout, wanted: Columns, row: int) -> ReadFrame:
-    problems = sound_rows(chunk, len(layout.columns), layout.encoding)
-    good = np.ones(len(chunk), np.bool_)
-    good[list(problems)] = False
-    indexes = np.flatnonzero(good)
-    table, misfits = parse_table(source_text(chunk, good, layout), len(indexes), layout, wanted)
-    if misfits:
-        problems |= {int(indexes[place]): found for place, found in misfits.items()}
-        fits = np.ones(len(indexes), np.bool_)
-        fits[list(misfits)] = False
-        table, indexes = table.filter(pl.Series(fits)), indexes[fits]
-    unreadable = [chunk.unreadable(index, row + index, problems[index]) for index in sorted(problems)]
-    if chunk.giant is not None:
-        unreadable.append(chunk.giant.unreadable(row))
-    last = unreadable[-1] if chunk.framed.unframed else None
-    return ReadFrame(
-        frame=table.with_columns(pl.Series("_row", indexes + row, pl.Int64)),
-        unreadable=tuple(unreadable),
-        next_row=row + len(chunk) + (chunk.giant is not None),
-        next_byte=chunk.next_byte,
-        last=chunk.last,
-        partial=last.reason if last else None,
-        detail=last.detail if last else "",
-    )
+    problems = unsound_rows(chunk, len(layout.columns), layout.encoding)
+    good = good_rows(chunk, problems)
+    table, misfits = parse_table(source_text(chunk, good, layout), int(good.sum()), layout, wanted)
+    return assemble(chunk, row, problems, table, misfits)

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.core.vocabulary import Reason
+from headrace.producers.readers.assemble import Problems
 from headrace.producers.readers.base import Layout, Problem
 from headrace.producers.readers.boundaries import CARRIAGE_RETURN, LINE_FEED, Flags, Units
 from headrace.producers.readers.fields import quote_record
@@ -15,7 +16,7 @@ ENCODINGS = {"utf-8": "u1", "utf-16-le": "<u2", "utf-16-be": ">u2"}
 _BOM = "\ufeff".encode()
 
 
-def sound_rows(chunk: Chunk, width: int, encoding: str) -> dict[int, tuple[Problem, ...]]:
+def unsound_rows(chunk: Chunk, width: int, encoding: str) -> Problems:
     """Return what is wrong with the rows that cannot be given to a parser, by index in the chunk."""
     framed = chunk.framed
     problems: dict[int, tuple[Problem, ...]] = {

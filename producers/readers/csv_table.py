@@ -5,70 +5,15 @@ parser is asked again to leave misfits null, and the text beside it tells a misf
 never depends on its neighbours.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import polars as pl
 
 from headrace.core.vocabulary import Reason
+from headrace.producers.readers.assemble import Misfits
 from headrace.producers.readers.base import Layout, Problem
+from headrace.producers.readers.columns import Column, Columns, frame_of, misfit_rows, without
 from headrace.producers.readers.fields import split_record
-from headrace.producers.readers.values import DIRECT, FRACTIONS, convert, expected, overflowed
-from headrace.schemas.codec import polars_schema
-from headrace.schemas.record import FieldType, RecordField, RecordSchema
-
-Misfits = dict[int, tuple[Problem, ...]]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A schema field, where it stands in the file (None: nowhere), and how its texts are to be taken."""
-
-    field: RecordField
-    position: int | None
-    dtype: pl.DataType
-    nulls: tuple[str, ...] = ()
-    zone: str = ""
-
-    @property
-    def key(self) -> str:
-        """Return the name of the file's column while it is parsed."""
-        return f"c{self.position}"
-
-    @property
-    def direct(self) -> bool:
-        """Return True if polars' CSV parser can read it as it goes, missing values and all."""
-        return self.field.type in DIRECT and len(self.nulls) <= 1
-
-
-@dataclass(frozen=True)
-class Columns:
-    """All fields of a schema as columns of one file."""
-
-    fields: tuple[Column, ...]
-
-    @classmethod
-    def of(cls, layout: Layout, schema: RecordSchema, positions: Mapping[str, int]) -> "Columns":
-        """Return where each data field of the schema is, and its type."""
-        types = polars_schema(schema)
-        options = layout.options
-        return cls(
-            tuple(
-                Column(
-                    field,
-                    positions.get(field.name),
-                    types[field.name],
-                    options.nulls_of(field.name),
-                    options.zones.get(field.name, ""),
-                )
-                for field in schema.data_fields
-            )
-        )
-
-    @property
-    def present(self) -> tuple[Column, ...]:
-        """Return those that the file has."""
-        return tuple(column for column in self.fields if column.position is not None)
+from headrace.producers.readers.values import FRACTIONS, convert, expected, overflowed
+from headrace.schemas.record import FieldType, RecordField
 
 
 def parse_table(text: bytes, rows: int, layout: Layout, columns: Columns) -> tuple[pl.DataFrame, Misfits]:
@@ -85,17 +30,11 @@ def parse_table(text: bytes, rows: int, layout: Layout, columns: Columns) -> tup
         if series is None or not column.direct or _infinite(series, column.field):
             texts = table.texts(column)
             series = _lenient(texts, column, table)
-            for row in _misfit_rows(texts, series, column.field):
+            for row in misfit_rows(texts, series, column.field):
                 detail = expected(column.field, texts[row], column.zone)
                 misfits.setdefault(row, []).append(Problem(Reason.TYPE_MISMATCH, column.field.name, detail))
         values[column.field.name] = series
-    data = [
-        values[column.field.name].alias(column.field.name)
-        if column.field.name in values
-        else pl.repeat(None, rows, dtype=column.dtype, eager=True).alias(column.field.name)
-        for column in columns.fields
-    ]
-    return pl.DataFrame(data), {row: tuple(found) for row, found in misfits.items()}
+    return frame_of(columns, values, rows), {row: tuple(found) for row, found in misfits.items()}
 
 
 def text_table(text: bytes, rows: int, layout: Layout) -> pl.DataFrame:
@@ -134,7 +73,7 @@ class _Table:
             if self._all_texts is None:
                 self._all_texts = self._split()
             series = self._all_texts[column.key]
-        return series.set(series.is_in(list(column.nulls)).fill_null(value=False), None) if column.nulls else series
+        return without(series, column.nulls)
 
     def numbers(self, column: Column) -> pl.Series | None:
         """Return a column as polars' CSV parser types it, misfits null; None if it cannot parse the rows at all."""
@@ -203,12 +142,3 @@ def _lenient(texts: pl.Series, column: Column, table: _Table) -> pl.Series:
     if not doubtful.any():
         return numbers
     return numbers.zip_with(~doubtful, convert(texts.set(~doubtful, None), column.field, column.zone))
-
-
-def _misfit_rows(texts: pl.Series, values: pl.Series, field: RecordField) -> list[int]:
-    if field.type is FieldType.STRING:
-        return []
-    doubtful = values.is_null() & texts.is_not_null()
-    if not doubtful.any():
-        return []
-    return (doubtful & (texts.str.strip_chars() != "")).arg_true().to_list()
