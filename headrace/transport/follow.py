@@ -1,5 +1,6 @@
 """Read a topic from its beginning, once or for ever, without a consumer group's position."""
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,16 +26,19 @@ class Message:
     published_at_ms: int
 
 
-def read_topic(client: Mapping[str, str], topic: str, *, follow: bool = False) -> Iterator[Message]:
-    """Yield a topic's messages, oldest first within a partition; ends at the present end, or never with `follow`.
+def read_topic(
+    client: Mapping[str, str], topic: str, *, follow: bool = False, stopped: threading.Event | None = None
+) -> Iterator[Message]:
+    """Yield a topic's messages, oldest first within a partition; ends at the present end.
 
-    Raises ServiceUnreachable if Kafka does not answer. Closing the generator leaves at once.
+    With `follow` it ends only when `stopped` is set, and lives through restarts of Kafka. Raises ServiceUnreachable if
+    Kafka does not answer at the beginning.
     """
     consumer = Consumer(consumer_config(client, **{"group.id": f"headrace-read-{topic}"}))
     try:
         ends = _ends(consumer, topic)
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
-        while follow or _waiting(consumer, ends):
+        while not (stopped and stopped.is_set()) and (follow or _waiting(consumer, ends)):
             found: list[Any] = consumer.consume(1_000, timeout=0.2)
             for message in found:
                 if message.error() is None and message.value() is not None:

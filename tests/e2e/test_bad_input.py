@@ -1,0 +1,143 @@
+"""Bad input through the whole line: each gives a clear reason, the line goes on, and nothing is lost."""
+
+import gzip
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.core.child import wait_until
+from headrace.testing.line import RunningLine
+
+pytestmark = pytest.mark.stack
+HEADER = b"number,note\n"
+GOOD = b"".join(b"%d,row\n" % number for number in range(5))
+MIB = 2**20
+
+# name -> (content, state of the file, its reason or the reasons of its rows, rows stored, rows quarantined)
+CASES: dict[str, tuple[bytes, str, set[str], int, int]] = {
+    "empty": (b"", "rejected", {"empty_file"}, 0, 0),
+    "header_only": (HEADER, "balanced", set(), 0, 0),
+    "no_final_newline": (HEADER + GOOD + b"9,last", "balanced", set(), 6, 0),
+    "unterminated_quote": (HEADER + GOOD + b'6,"never closed\n7,swallowed', "partial", {"unterminated_quote"}, 5, 1),
+    "ragged_rows": (HEADER + GOOD + b"1\n1,2,3\n", "balanced", {"too_few_fields", "too_many_fields"}, 5, 2),
+    "wrong_encoding": (HEADER + GOOD + b"6,caf\xe9\n", "balanced", {"bad_encoding"}, 5, 1),
+    "byte_order_mark": (b"\xef\xbb\xbf" + HEADER + GOOD, "balanced", set(), 5, 0),
+    "nul_bytes": (HEADER + GOOD + b"6,a\x00b\n", "balanced", {"nul_byte"}, 5, 1),
+    "huge_line": (HEADER + GOOD + b"6," + b"x" * (100 * MIB) + b"\n7,after\n", "balanced", {"too_large"}, 6, 1),
+    "binary": (b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 40, "rejected", {"binary"}, 0, 0),
+    "gzip_named_csv": (gzip.compress(HEADER + GOOD), "rejected", {"binary", "unknown_format"}, 0, 0),
+    "type_drift": (HEADER + GOOD * 4_000 + b"six,word\n", "balanced", {"type_mismatch"}, 20_000, 1),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_has_a_reason_and_does_not_hold_the_line_up(line: RunningLine, case: str) -> None:
+    content, state, reasons, stored, quarantined = CASES[case]
+    dataset = f"bad_{case}"
+    if case == "type_drift":  # the type is settled by an earlier file, as it would be in life
+        line.drop(dataset, "before.csv", HEADER + b"1,row\n")
+        line.final_receipts(dataset, 1)
+    line.drop(dataset, "bad.csv", content)
+    line.drop(dataset, "good-neighbour.csv", HEADER + b"100,fine\n")
+    receipts = {receipt["file"]: receipt for receipt in line.final_receipts(dataset, 2 + (case == "type_drift"))}
+    bad = receipts["bad.csv"]
+    assert receipts["good-neighbour.csv"]["state"] == "balanced"
+    assert (bad["state"], bad["rows_stored"], bad["rows_quarantined"]) == (state, stored, quarantined), bad
+    found = {bad["reason"]} if state == "rejected" else row_reasons(line, dataset)
+    assert found <= reasons
+    assert bool(found) == bool(reasons)
+    if state == "rejected":
+        assert bad["detail"]
+        assert (line.home / bad["path"]).exists(), "a rejected file is kept"
+
+
+def row_reasons(line: RunningLine, dataset: str) -> set[str]:
+    query = f"SELECT DISTINCT arrayJoin(reasons.code) FROM headrace.quarantine WHERE dataset = '{dataset}'"
+    return set(line.column(query))
+
+
+def test_quarantined_row_keeps_its_bytes_and_place(line: RunningLine) -> None:
+    content = HEADER + GOOD + b"6\n7,after\n"
+    line.drop("bad_place", "ragged.csv", content)
+    (receipt,) = line.final_receipts("bad_place", 1)
+    query = "SELECT raw, byte_start, byte_end, _row, length FROM headrace.quarantine WHERE dataset = 'bad_place'"
+    raw, start, end, row, length = line.value(query).split("\t")
+    assert content[int(start) : int(end)].rstrip(b"\n") == b"6"
+    assert (raw.rstrip("\\n"), int(row), int(length) <= 2) == ("6", 5, True)
+    assert receipt["rows_read"] == 7
+
+
+def test_folder_named_like_a_bad_dataset_is_told_and_left_alone(line: RunningLine) -> None:
+    folder = line.settings.paths().inbox / "Bad Name!"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_bytes(HEADER + GOOD)
+    try:
+        assert wait_until(lambda: any(r["reason"] == "bad_dataset_name" for r in receipts_of(line)), 20)
+        assert (folder / "a.csv").exists()
+    finally:
+        (folder / "a.csv").unlink()
+        folder.rmdir()
+
+
+def receipts_of(line: RunningLine) -> list[dict[str, Any]]:
+    return line.receipts()
+
+
+def test_file_that_vanishes_leaves_the_line_running(line: RunningLine) -> None:
+    folder = line.settings.paths().inbox / "bad_vanishing"
+    folder.mkdir(parents=True)
+    for number in range(20):
+        path = folder / f"{number}.csv"
+        path.write_bytes(HEADER + b"%d,x\n" % number)
+        path.unlink(missing_ok=True)
+    line.drop("bad_vanishing", "stays.csv", HEADER + GOOD)
+    receipts = line.final_receipts("bad_vanishing", 1)
+    assert next(r for r in receipts if r["file"] == "stays.csv")["state"] == "balanced"
+
+
+def test_link_out_of_the_inbox_is_not_followed(line: RunningLine, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_bytes(HEADER + b"1,secret\n")
+    folder = line.settings.paths().inbox / "bad_link"
+    folder.mkdir(parents=True)
+    (folder / "link.csv").symlink_to(secret)
+    try:
+        assert wait_until(lambda: any(r["reason"] == "not_a_file" for r in line.receipts("bad_link")), 20)
+        assert line.value("SELECT count() FROM headrace.bad_link") in {"", "0"}
+        assert secret.exists()
+    finally:
+        (folder / "link.csv").unlink()
+
+
+def test_fifo_does_not_block_the_watcher(line: RunningLine) -> None:
+    folder = line.settings.paths().inbox / "bad_fifo"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "pipe.csv")
+    line.drop("bad_fifo", "good.csv", HEADER + GOOD)
+    try:
+        receipts = {receipt["file"]: receipt for receipt in line.final_receipts("bad_fifo", 1)}
+        assert receipts["good.csv"]["state"] == "balanced"
+        assert stat.S_ISFIFO((folder / "pipe.csv").stat().st_mode)
+    finally:
+        (folder / "pipe.csv").unlink()
+
+
+def test_same_bytes_under_another_name_are_skipped_and_name_the_first(line: RunningLine) -> None:
+    line.drop("bad_twice", "first.csv", HEADER + GOOD)
+    line.final_receipts("bad_twice", 1)
+    line.drop("bad_twice", "copy.csv", HEADER + GOOD)
+    receipts = {receipt["file"]: receipt for receipt in line.final_receipts("bad_twice", 2)}
+    assert receipts["copy.csv"]["state"] == "skipped"
+    assert receipts["copy.csv"]["first_name"] == "first.csv"
+    assert line.value("SELECT count() FROM headrace.bad_twice") == "5"
+
+
+def test_same_name_with_new_content_comes_in_as_a_new_file(line: RunningLine) -> None:
+    line.drop("bad_renewed", "daily.csv", HEADER + GOOD)
+    line.final_receipts("bad_renewed", 1)
+    line.drop("bad_renewed", "daily.csv", HEADER + b"6,new\n")
+    assert [receipt["state"] for receipt in line.final_receipts("bad_renewed", 2)] == ["balanced", "balanced"]
+    assert line.value("SELECT count() FROM headrace.bad_renewed") == "6"

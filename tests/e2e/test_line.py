@@ -1,0 +1,132 @@
+"""The line as a user meets it: a file never seen before is queryable, with a balanced receipt, an alert and a trace."""
+
+import json
+import re
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from headrace.core.child import wait_until
+from headrace.testing.line import RunningLine
+
+pytestmark = pytest.mark.stack
+CITIES = 'City Name,Inhabitants,Founded,Capital\nBern,134794,1191-01-01,true\nZürich,421878,,false\n"La Chaux\nde Fonds",37472,,false\n'
+
+
+def test_csv_never_seen_before_ends_with_a_balanced_receipt_and_a_queryable_table(
+    line: RunningLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "cities.csv"
+    file.write_text(CITIES, encoding="utf-8")
+    done = line.headrace("drop", str(file), "--dataset", "cities", "--wait", "--json")
+    receipt = json.loads(done.stdout)
+    assert (receipt["state"], receipt["rows_read"], receipt["rows_stored"]) == ("balanced", 3, 3)
+    printed = line.headrace(
+        "sql", "SELECT city_name, inhabitants FROM headrace.cities ORDER BY inhabitants DESC LIMIT 1"
+    )
+    assert "Zürich" in printed.stdout
+    assert (line.settings.paths().contracts / "cities.odcs.yaml").exists()
+
+
+def test_ndjson_with_nested_and_missing_keys_is_queryable(line: RunningLine, tmp_path: Path) -> None:
+    file = tmp_path / "events.ndjson"
+    file.write_text('{"id": 1, "who": {"name": "Ada"}, "ok": true}\n{"id": 2, "at": "2026-01-02T03:04:05Z"}\n')
+    receipt = json.loads(line.headrace("drop", str(file), "--dataset", "events", "--wait", "--json").stdout)
+    assert receipt["state"] == "balanced"
+    assert line.value("SELECT toTypeName(at) LIKE '%DateTime64(6, %' FROM headrace.events LIMIT 1") == "1"
+    assert json.loads(line.value("SELECT who FROM headrace.events WHERE id = 1")) == {"name": "Ada"}
+
+
+def test_confluents_own_deserializer_reads_the_records(line: RunningLine, tmp_path: Path) -> None:
+    file = tmp_path / "fruit.csv"
+    file.write_text("name,grams\napple,150\npear,170\n")
+    line.headrace("drop", str(file), "--dataset", "fruit", "--wait")
+    registry = SchemaRegistryClient({"url": line.settings.registry_address()})
+    deserialize = AvroDeserializer(registry)
+    config = {"group.id": "test-fruit", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
+    consumer = Consumer(line.settings.kafka_client() | config)
+    consumer.subscribe(["fruit.valid"])
+    found = []
+    try:
+        while len(found) < 2:
+            message = consumer.poll(20.0)
+            assert message is not None
+            assert message.error() is None
+            context = SerializationContext("fruit.valid", MessageField.VALUE)
+            found.append(deserialize(message.value(), context))
+            headers = dict(message.headers() or [])
+            assert re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01", bytes(headers["traceparent"]))
+    finally:
+        consumer.close()
+    assert [(record["name"], record["grams"], record["_row"]) for record in found] == [
+        ("apple", 150, 0),
+        ("pear", 170, 1),
+    ]
+
+
+def test_one_trace_leads_from_the_file_to_the_table(line: RunningLine, tmp_path: Path) -> None:
+    file = tmp_path / "traced.csv"
+    file.write_text("a,b\n1,2\n3,4\n")
+    receipt = json.loads(line.headrace("drop", str(file), "--dataset", "traced", "--wait", "--json").stdout)
+    trace = line.value("SELECT DISTINCT _trace FROM headrace.traced")
+    assert trace == receipt["trace_id"]
+    wanted = {"file", "ready", "read", "publish", "judge", "store"}
+    query = f"SELECT DISTINCT SpanName FROM headrace.otel_traces WHERE TraceId = '{trace}'"
+    assert wait_until(lambda: wanted <= set(line.column(query)), 20), line.column(query)
+    orphans = (
+        f"SELECT count() FROM headrace.otel_traces WHERE TraceId = '{trace}' AND ParentSpanId != '' AND ParentSpanId "
+        f"NOT IN (SELECT SpanId FROM headrace.otel_traces WHERE TraceId = '{trace}')"
+    )
+    assert line.value(orphans) == "0"
+    printed = line.headrace("trace", "traced.csv:1").stdout
+    assert all(name in printed for name in wanted)
+    assert "row 1: in headrace.traced, from traced.valid partition 0 offset" in printed
+
+
+def test_damaged_file_raises_an_alert_that_any_consumer_can_read(line: RunningLine, tmp_path: Path) -> None:
+    file = tmp_path / "damaged.csv"
+    file.write_text("a,b\n1,2\n" + "3\n" * 5 + '4,"never closed')
+    line.headrace("drop", str(file), "--dataset", "damaged", "--wait")
+    seen = lambda: line.headrace("alerts", "--json", "--dataset", "damaged").stdout.splitlines()  # noqa: E731
+    assert wait_until(lambda: len(seen()) == 2, 20, every_secs=0.5)
+    alerts = [json.loads(text) for text in seen()]
+    assert {alert["rule"] for alert in alerts} == {"file_partial", "rejected_share"}
+    assert all(alert["file_name"] == "damaged.csv" and alert["hint"] for alert in alerts)
+
+
+def test_curl_like_get_answers_and_cannot_write(line: RunningLine) -> None:
+    assert line.value("SELECT 1 + 1") == "2"
+    query = urllib.parse.quote("CREATE TABLE headrace.mine (a Int8) ENGINE = Memory")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{line.settings.warehouse_address()}/?query={query}", timeout=10)
+    assert refused.value.code in {403, 500}
+
+
+def test_status_shows_every_service_and_stage_with_its_memory(line: RunningLine) -> None:
+    status = line.status()
+    assert set(status["services"]) >= {"kafka", "registry", "warehouse"}
+    assert set(status["stages"]) >= {"watcher", "judge", "sink", "receipts", "quality"}
+    for part in (status["services"] | status["stages"]).values():
+        assert part["state"] == "running"
+        assert part["memory_bytes"] > 0
+
+
+def test_second_up_on_the_same_home_is_refused_in_one_line(line: RunningLine) -> None:
+    again = line.headrace("up", "--detach", "--ports", "auto", check=False)
+    assert again.returncode == 1
+    assert "already runs" in again.stderr
+    assert len(again.stderr.strip().splitlines()) <= 2
+
+
+def test_wrong_dataset_name_is_refused_before_anything_is_copied(line: RunningLine, tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("a\n1\n")
+    done = line.headrace("drop", str(file), "--dataset", "../escape", check=False)
+    assert done.returncode == 2
+    assert "dataset" in done.stderr

@@ -1,0 +1,74 @@
+"""Promise 1 under kill -9: whatever is killed while files flow, every row of every file is where it belongs, once."""
+
+import json
+import random
+import time
+
+import pytest
+
+from headrace.core.child import wait_until
+from headrace.testing.flood import Flood, Onlooker, make_flood
+from headrace.testing.line import RunningLine
+
+pytestmark = pytest.mark.stack
+PARTS = ("watcher", "judge", "sink", "receipts", "quality", "registry", "warehouse", "kafka")
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.timeout(240)
+def test_nothing_is_lost_or_doubled_when_a_part_is_killed_while_files_flow(line: RunningLine, part: str) -> None:
+    kill_while_files_flow(line, part, make_flood(f"killed_{part}", files=8, rows=4_000, seed=1), kills=1, seed=7)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.timeout(3_600)
+def test_nothing_is_lost_or_doubled_over_twenty_kills(line: RunningLine, part: str) -> None:
+    flood = make_flood(f"soaked_{part}", files=120, rows=4_000, seed=2)
+    kill_while_files_flow(line, part, flood, kills=20, seed=int(time.time()) // 86_400)
+
+
+def kill_while_files_flow(line: RunningLine, part: str, flood: Flood, *, kills: int, seed: int) -> None:
+    """Drop a flood's files, kill `part` at seeded moments, and compare what came of it with the flood's oracle."""
+    seeded = random.Random(seed)
+    contracts = line.settings.paths().contracts
+    contracts.mkdir(exist_ok=True)
+    (contracts / f"{flood.dataset}.odcs.yaml").write_text(flood.contract())
+    (first, content), *rest = flood.files
+    line.drop(flood.dataset, first, content)
+    line.final_receipts(flood.dataset, 1)
+    onlooker = Onlooker(line.settings, flood.dataset)
+    moments = sorted(seeded.sample(range(len(rest)), kills))
+    for number, (name, content) in enumerate(rest):
+        line.drop(flood.dataset, name, content)
+        if number in moments:
+            pause = seeded.uniform(0.0, 0.5)
+            wait_until(lambda: False, pause)
+            assert wait_until(lambda: bool(line.pid(part)), 60), f"{part} did not come back"
+            line.kill(part)
+    check(line, flood, onlooker)
+
+
+def check(line: RunningLine, flood: Flood, onlooker: Onlooker) -> None:
+    receipts = line.final_receipts(flood.dataset, len(flood.files), limit_secs=180)
+    assert {receipt["state"] for receipt in receipts} == {"balanced"}
+    assert sum(receipt["rows_stored"] for receipt in receipts) == len(flood.stored)
+    assert sum(receipt["rows_quarantined"] for receipt in receipts) == len(flood.quarantined)
+    assert rows_of(line, flood.dataset, "") == sorted(flood.stored)
+    assert rows_of(line, "quarantine", f"WHERE dataset = '{flood.dataset}'") == sorted(flood.quarantined)
+    seen = onlooker.rows(len(flood.stored))
+    assert set(seen) == flood.stored
+    assert max(seen.values()) == 1, "a reader that watched during the faults saw a row twice"
+    assert wait_until(lambda: alerted_files(line, flood.dataset) == sorted(flood.alerted), 60, every_secs=0.5), (
+        f"alerts for {alerted_files(line, flood.dataset)}, expected for {sorted(flood.alerted)}"
+    )
+
+
+def rows_of(line: RunningLine, table: str, where: str) -> list[tuple[str, int]]:
+    query = f"SELECT _file || ':' || toString(_row) FROM headrace.{table} {where} ORDER BY _file, _row"
+    return [(file, int(row)) for file, _, row in (value.partition(":") for value in line.column(query))]
+
+
+def alerted_files(line: RunningLine, dataset: str) -> list[str]:
+    printed = line.headrace("alerts", "--json", "--dataset", dataset, check=False).stdout
+    return sorted(json.loads(text)["file"] for text in printed.splitlines())
