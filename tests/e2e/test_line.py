@@ -5,6 +5,7 @@ import re
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
@@ -16,7 +17,12 @@ from headrace.core.child import wait_until
 from headrace.testing.line import RunningLine
 
 pytestmark = pytest.mark.stack
-CITIES = 'City Name,Inhabitants,Founded,Capital\nBern,134794,1191-01-01,true\nZürich,421878,,false\n"La Chaux\nde Fonds",37472,,false\n'
+CITIES = """City Name,Inhabitants,Founded,Capital
+Bern,134794,1191-01-01,true
+Zürich,421878,,false
+"La Chaux
+de Fonds",37472,,false
+"""
 
 
 def test_csv_never_seen_before_ends_with_a_balanced_receipt_and_a_queryable_table(
@@ -52,7 +58,7 @@ def test_confluents_own_deserializer_reads_the_records(line: RunningLine, tmp_pa
     config = {"group.id": "test-fruit", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
     consumer = Consumer(line.settings.kafka_client() | config)
     consumer.subscribe(["fruit.valid"])
-    found = []
+    found: list[Any] = []
     try:
         while len(found) < 2:
             message = consumer.poll(20.0)
@@ -60,8 +66,8 @@ def test_confluents_own_deserializer_reads_the_records(line: RunningLine, tmp_pa
             assert message.error() is None
             context = SerializationContext("fruit.valid", MessageField.VALUE)
             found.append(deserialize(message.value(), context))
-            headers = dict(message.headers() or [])
-            assert re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01", bytes(headers["traceparent"]))
+            headers: dict[str, Any] = dict(message.headers() or [])
+            assert re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
     finally:
         consumer.close()
     assert [(record["name"], record["grams"], record["_row"]) for record in found] == [
@@ -93,7 +99,10 @@ def test_damaged_file_raises_an_alert_that_any_consumer_can_read(line: RunningLi
     file = tmp_path / "damaged.csv"
     file.write_text("a,b\n1,2\n" + "3\n" * 5 + '4,"never closed')
     line.headrace("drop", str(file), "--dataset", "damaged", "--wait")
-    seen = lambda: line.headrace("alerts", "--json", "--dataset", "damaged").stdout.splitlines()  # noqa: E731
+
+    def seen() -> list[str]:
+        return line.headrace("alerts", "--json", "--dataset", "damaged").stdout.splitlines()
+
     assert wait_until(lambda: len(seen()) == 2, 20, every_secs=0.5)
     alerts = [json.loads(text) for text in seen()]
     assert {alert["rule"] for alert in alerts} == {"file_partial", "rejected_share"}
