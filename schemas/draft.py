@@ -51,7 +51,7 @@ def draft_contract(dataset: str, sample: Sample) -> Contract:
     Deterministic: the same sample gives the same text, and so the same version.
     """
     names = safe_names(sample.columns)
-    parts = [_HEAD.format(dataset=dataset, rows=f"{sample.frame.height:,}")]
+    parts = [_HEAD.format(dataset=_plain(dataset), rows=f"{sample.frame.height:,}")]
     for name, original, guess in zip(names, sample.columns, guess_columns(sample), strict=True):
         parts.append("\n".join(_property(name, original, guess)) + "\n")
     if not names:

@@ -22,8 +22,7 @@ def match_columns(originals: Sequence[str], fields: Sequence[RecordField]) -> Ma
     {'day': 0, 'id': 1}
     """
     found = _match([field.doc or field.name for field in fields], originals, fields, {})
-    safe = [safe_names([original])[0] for original in originals]
-    return _match([field.name for field in fields], safe, fields, found)
+    return _match([field.name for field in fields], safe_names(originals), fields, found)
 
 
 def _match(

@@ -8,8 +8,8 @@ MAX_LENGTH = 63
 SAFE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # Letters that Unicode does not take apart into a base letter and a mark.
 _SPELLED = str.maketrans(
-    {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D"}
-    | {"þ": "th", "Þ": "TH", "ð": "d", "Ð": "D", "ı": "i", "%": " percent ", "#": " number ", "&": " and "}
+    {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D"}
+    | {"þ": "th", "Þ": "Th", "ð": "d", "Ð": "D", "ı": "i", "%": " percent ", "#": " number ", "&": " and "}
 )
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _UNSAFE = re.compile(r"[^a-z0-9]+")
