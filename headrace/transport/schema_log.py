@@ -54,7 +54,8 @@ class SchemaLog:
             )
         )
         self._producer = self._new_producer()
-        self._admin = AdminClient({**self._client, "reconnect.backoff.max.ms": 1_000, "logger": _LIBRDKAFKA_LOG})
+        admin: dict[str, Any] = {**client, "reconnect.backoff.max.ms": 1_000, "logger": _LIBRDKAFKA_LOG}
+        self._admin = AdminClient(admin)
         self._reader = threading.Thread(target=self._read, name="schema-log", daemon=True)
 
     def open(self) -> None:
