@@ -41,6 +41,15 @@ class Settings(BaseSettings):
     kafka_controller_port: int = Field(9093, description="Port of the embedded Kafka controller.")
     registry_port: int = Field(8081, description="Port of the embedded schema registry.")
     warehouse_port: int = Field(8123, description="Port of the embedded warehouse's HTTP interface.")
+    warehouse_query_secs: int = Field(
+        300, ge=1, description="Longest time one query may run on the embedded warehouse."
+    )
+    warehouse_memory_mb: int = Field(
+        1024, ge=256, description="Most memory of one query on the embedded warehouse, MiB; all together: twice that."
+    )
+    warehouse_result_mb: int = Field(
+        16_384, ge=1, description="Largest result of one query on the embedded warehouse, MiB uncompressed."
+    )
     kafka_heap_mb: int = Field(512, ge=256, description="Java heap of the embedded broker, MiB.")
     kafka_jars: Path | None = Field(
         None, description="Folder that already holds Kafka's jars; nothing is downloaded then."

@@ -1,0 +1,212 @@
+"""One request's work on the engine. Everything here blocks and runs on a worker thread."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from headrace.embedded.warehouse.access import User
+from headrace.embedded.warehouse.body import Statement
+from headrace.embedded.warehouse.engine import Answer, Engine, Handle, Insert, Role
+from headrace.embedded.warehouse.faults import (
+    INVALID_SESSION_TIMEOUT,
+    NOT_IMPLEMENTED,
+    READONLY,
+    SYNTAX_ERROR,
+    UNKNOWN_SETTING,
+    Fault,
+)
+from headrace.embedded.warehouse.fence import Act, Admitted, Fence
+from headrace.embedded.warehouse.formats import Output
+from headrace.embedded.warehouse.requests import HttpQuery
+from headrace.embedded.warehouse.sessions import Sessions
+
+_MOST_SESSION_SECS: Final = 3600.0
+_CHECKED_VALUES_BYTES: Final = 2**20
+
+
+@dataclass
+class Job:
+    """A request's handle, from the moment it is taken until `end`."""
+
+    query: HttpQuery
+    user: User
+    handle: Handle
+    mark: str
+    session: str = ""
+    admitted: Admitted | None = None
+    restore: tuple[tuple[str, str], ...] = ()
+    insert: Insert | None = None
+    ended: bool = False
+
+
+class Jobs:
+    """Begins and ends jobs on one engine, behind one fence."""
+
+    def __init__(self, engine: Engine, fence: Fence) -> None:
+        self._engine = engine
+        self._fence = fence
+        self.sessions = Sessions(lambda _user: engine.open(Role.READER))
+
+    def begin(self, query: HttpQuery, user: User, statement: Statement) -> Job:
+        """Take a handle, bring it to the request's settings, and pass the statement through the fence."""
+        if not statement.text.strip():
+            raise Fault(SYNTAX_ERROR, "Syntax error: empty query")
+        job = self._take(query, user)
+        try:
+            if query.database:
+                job.handle.use(query.database)
+            self._apply_settings(job)
+            job.admitted = self._fence.admit(job.handle, statement.text, query.parameters)
+            self._narrow(job, job.admitted.act)
+        except BaseException:
+            self.end(job)
+            raise
+        return job
+
+    def run(self, job: Job, default_format: str) -> Answer:
+        """Run a statement whose answer is small: anything but a SELECT and an INSERT with data."""
+        assert job.admitted is not None  # noqa: S101 - begin set it
+        try:
+            return job.handle.run(job.admitted.text, default_format, job.query.parameters)
+        finally:
+            self.end(job)
+
+    def select(self, job: Job, statement: str) -> Answer:
+        """Run a SELECT that writes into a pipe of ours."""
+        try:
+            return job.handle.run(statement, parameters=job.query.parameters)
+        finally:
+            self.end(job)
+
+    def begin_insert(self, job: Job, data: bytes) -> None:
+        """Begin an INSERT; the first bytes of its data tell whether VALUES may hold expressions."""
+        assert job.admitted is not None  # noqa: S101 - begin set it
+        output = output_of_insert(job.admitted)
+        if output is None:
+            raise Fault(NOT_IMPLEMENTED, "INSERT ... SELECT with inline data (input()) is not supported here")
+        if output.named in {"Values", "MySQLDump", "SQLInsert"}:
+            checked = len(data) < _CHECKED_VALUES_BYTES and self._fence.harmless_values(data)
+            for name in ("interpret", "deduce_templates_of"):
+                self._set(job, f"input_format_values_{name}_expressions", str(int(checked)))
+        job.insert = job.handle.insert(output.before, output.named)
+
+    def append(self, job: Job, pieces: Iterable[bytes]) -> None:
+        """Write the next data of an INSERT."""
+        assert job.insert is not None  # noqa: S101 - begin_insert set it
+        for piece in pieces:
+            job.insert.append(piece)
+
+    def finish_insert(self, job: Job) -> Answer:
+        """End an INSERT."""
+        insert, job.insert = job.insert, None
+        assert insert is not None  # noqa: S101 - begin_insert set it
+        try:
+            return insert.finish()
+        finally:
+            self.end(job)
+
+    def kill(self, job: Job) -> None:
+        """Stop what a client that left has running."""
+        self._engine.kill(job.mark)
+
+    def end(self, job: Job) -> None:
+        """Give the handle back as it was, before the answer's last byte: a session's next request may be near."""
+        if job.ended:
+            return
+        job.ended = True
+        try:
+            if job.insert is not None:
+                job.insert.cancel()
+        finally:
+            if job.session:
+                self._end_session(job)
+            else:
+                job.handle.close()
+
+    def _end_session(self, job: Job) -> None:
+        try:
+            for name, value in job.restore:
+                job.handle.run(f"SET `{name}` = {value}")
+        finally:
+            self.sessions.give_back(job.user.name, job.session, close=job.query.flag("close_session"))
+
+    def _take(self, query: HttpQuery, user: User) -> Job:
+        mark = f"headrace-{uuid.uuid4().hex}"
+        role = Role.READER if query.readonly else user.role
+        name = query.options.get("session_id", "")
+        if not name:
+            return Job(query, user, self._engine.open(role), mark)
+        session = self.sessions.take(
+            user.name, name, timeout_secs=_session_timeout(query), must_exist=query.flag("session_check")
+        )
+        job = Job(query, user, session.handle, mark, session=name)
+        try:
+            session.handle.take(role)
+        except BaseException:
+            self.end(job)
+            raise
+        return job
+
+    def _apply_settings(self, job: Job) -> None:
+        for name, value in job.query.settings:
+            if not name.isidentifier():
+                raise Fault(UNKNOWN_SETTING, f"Unknown setting '{name}'")
+            self._fence.check_setting(name)
+            self._set(job, name, value)
+
+    def _set(self, job: Job, name: str, value: str) -> None:
+        """SET for this request only: a session's own value comes back at the end."""
+        if job.session:
+            found = job.handle.text(
+                "SELECT value, changed FROM system.settings WHERE name = {name:String} FORMAT TabSeparated",
+                {"name": name},
+            )
+            if found:
+                old, changed = found.removesuffix("\n").rsplit("\t", 1)
+                literal = f"'{old}'" if changed == "1" and not old.startswith("auto(") else "DEFAULT"
+                job.restore = ((name, literal), *job.restore)
+        job.handle.change(name, value)
+
+    def _narrow(self, job: Job, act: Act) -> None:
+        """Leave a handle no more than the statement's act needs."""
+        if act is Act.WRITE:
+            if job.query.readonly:
+                raise Fault(READONLY, "Cannot execute query in readonly mode. For queries over HTTP use POST.")
+            return
+        if act is Act.READ:
+            self._set(job, "log_comment", job.mark)
+            job.handle.take(Role.READER)
+            if not job.session:
+                job.handle.change("readonly", "2")
+
+
+def output_of_insert(admitted: Admitted) -> Output | None:
+    """Return an INSERT cut before its FORMAT; None when it takes no inline data."""
+    words = admitted.tokens
+    if admitted.root.kind != "InsertQuery" or len(words) < 2 or not words[-2].keyword("FORMAT"):
+        return None
+    if any(child.kind.startswith("Select") for child in admitted.root.children):
+        return None
+    return Output(admitted.text[: words[-2].start].rstrip(), words[-1].text, "")
+
+
+def choose_format(query: HttpQuery, output: Output, default: str) -> str:
+    """Return the output format: the header's, the statement's, the URL's, the default, in this order."""
+    name = query.headers.get("x-clickhouse-format") or output.named or query.options.get("default_format") or default
+    if not name.isidentifier():
+        raise Fault(73, f"Unknown format {name}", "UNKNOWN_FORMAT")
+    return name
+
+
+def _session_timeout(query: HttpQuery) -> float:
+    text = query.options.get("session_timeout", "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= _MOST_SESSION_SECS:
+        raise Fault(
+            INVALID_SESSION_TIMEOUT, f"Invalid session timeout: '{text}', the maximum is {_MOST_SESSION_SECS:.0f}"
+        )
+    return seconds

@@ -1,0 +1,160 @@
+"""One HTTP request as ClickHouse understands it: who asks, what, with which settings, parameters and encodings."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from headrace.embedded.warehouse.faults import AUTHENTICATION_FAILED, NOT_IMPLEMENTED, Fault
+
+# Parameters that are the HTTP interface's own; every other one is a setting of the engine.
+_RESERVED = frozenset(
+    {
+        "query",
+        "database",
+        "default_format",
+        "user",
+        "password",
+        "quota_key",
+        "query_id",
+        "stacktrace",
+        "role",
+        "session_id",
+        "session_timeout",
+        "session_check",
+        "close_session",
+        "buffer_size",
+        "wait_end_of_query",
+        "compress",
+        "decompress",
+        "client_protocol_version",
+        "enable_http_compression",
+        "readonly",
+    }
+)
+# Settings that only the HTTP interface of a server reads. They are known to the engine and change nothing there.
+_PASSED_OVER = frozenset(
+    {
+        "send_progress_in_http_headers",
+        "http_headers_progress_interval_ms",
+        "http_response_buffer_size",
+        "http_zlib_compression_level",
+        "add_http_cors_header",
+        "http_wait_end_of_query",
+        "cancel_http_readonly_queries_on_client_close",
+        "http_write_exception_in_output_format",
+        "http_x_clickhouse_format_overrides_output_format",
+        "enable_http_compression",
+    }
+)
+# How a client names the user, in HTTP's headers and in the URL.
+_HEADER_AUTH, _BASIC_AUTH, _URL_AUTH = "header", "basic", "url"
+
+
+@dataclass(frozen=True)
+class HttpQuery:
+    """What the URL and the headers say."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    options: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[tuple[str, str], ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def query(self) -> str:
+        """The query of the URL; it may be empty, whole, or the beginning of what the body goes on with."""
+        return self.options.get("query", "")
+
+    @property
+    def database(self) -> str:
+        """The database that unqualified names are in; empty: the default."""
+        return self.headers.get("x-clickhouse-database") or self.options.get("database", "")
+
+    @property
+    def readonly(self) -> bool:
+        """Whether nothing may be changed: every method but POST, and clients that ask for it."""
+        return self.method != "POST" or self.options.get("readonly", "0") != "0"
+
+    @property
+    def whole_answer_first(self) -> bool:
+        """Whether the answer's head waits for its end, so that a late error still gets its status."""
+        return self.options.get("wait_end_of_query", "0") not in {"0", ""}
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the client allows an HTTP-compressed answer."""
+        return self.options.get("enable_http_compression", "0") not in {"0", "false"}
+
+    def flag(self, name: str) -> bool:
+        """Return an option that is 1 or 0."""
+        return self.options.get(name, "0") not in {"0", "", "false"}
+
+    def credentials(self) -> tuple[str, str]:
+        """Return user and password. Only one way to tell them may be used in a request."""
+        ways = {}
+        if "x-clickhouse-user" in self.headers or "x-clickhouse-key" in self.headers:
+            ways[_HEADER_AUTH] = (
+                self.headers.get("x-clickhouse-user", "default"),
+                self.headers.get("x-clickhouse-key", ""),
+            )
+        if "authorization" in self.headers:
+            ways[_BASIC_AUTH] = _basic(self.headers["authorization"])
+        if "user" in self.options or "password" in self.options:
+            ways[_URL_AUTH] = (self.options.get("user", "default"), self.options.get("password", ""))
+        if len(ways) > 1:
+            raise Fault(AUTHENTICATION_FAILED, "Invalid authentication: it is not allowed to use two ways at once")
+        return next(iter(ways.values()), ("default", ""))
+
+
+def read_query(method: str, path: str, query_string: bytes, headers: Iterable[tuple[bytes, bytes]]) -> HttpQuery:
+    """Return the request that a URL and its headers make.
+
+    >>> query = read_query("GET", "/", b"query=SELECT+1&max_threads=2&param_a=x", [(b"Host", b"h")])
+    >>> query.query, query.settings, query.parameters
+    ('SELECT 1', (('max_threads', '2'),), {'a': 'x'})
+    """
+    options: dict[str, str] = {}
+    settings: list[tuple[str, str]] = []
+    parameters: dict[str, str] = {}
+    pairs = parse_qsl(
+        query_string.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="surrogateescape"
+    )
+    for name, value in pairs:
+        if name == "query":
+            options["query"] = options.get("query", "") + value
+        elif name in _RESERVED:
+            options[name] = value
+        elif name.startswith("param_"):
+            parameters[name.removeprefix("param_")] = value
+        elif name and name not in _PASSED_OVER:
+            settings.append((name, value))
+    lowered = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+    return HttpQuery(method, path, lowered, options, tuple(settings), parameters)
+
+
+def refuse_unsupported(query: HttpQuery) -> None:
+    """Say at once what this interface does not have; nothing is ignored in silence that would change an answer."""
+    if query.flag("compress") or query.flag("decompress"):
+        raise Fault(
+            NOT_IMPLEMENTED,
+            "compress=1 and decompress=1 (ClickHouse's own block compression) are not supported here: "
+            "use Content-Encoding, and Accept-Encoding with enable_http_compression=1",
+        )
+    if query.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise Fault(NOT_IMPLEMENTED, "multipart/form-data (external tables) is not supported here")
+    if "role" in query.options:
+        raise Fault(NOT_IMPLEMENTED, "roles are not supported here")
+
+
+def _basic(header: str) -> tuple[str, str]:
+    scheme, _, value = header.partition(" ")
+    try:
+        if scheme.lower() != "basic":
+            raise ValueError(scheme)
+        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (ValueError, binascii.Error) as error:
+        raise Fault(AUTHENTICATION_FAILED, "Invalid authentication: only the Basic scheme is supported") from error
+    return user or "default", password
