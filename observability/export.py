@@ -29,6 +29,7 @@ from headrace.settings import Settings
 
 _SCOPE = "headrace"
 _DELIVERY_SECS = 30.0
+_CLOSE_SECS = 2.0
 _DELAY_MS = 500
 _QUEUE = 20_000
 OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -55,6 +56,7 @@ class SpanExport:
         self._resource = Resource.create(
             {"service.name": f"headrace-{stage}", "service.version": __version__, "process.pid": os.getpid()}
         )
+        self._exporters = tuple(exporters)
         self._processors = [
             BatchSpanProcessor(exporter, max_queue_size=_QUEUE, schedule_delay_millis=_DELAY_MS)
             for exporter in exporters
@@ -67,9 +69,18 @@ class SpanExport:
             processor.on_end(span)
 
     def close(self) -> None:
-        """Deliver what is queued, waiting at most as long as one delivery may take."""
+        """Deliver what is queued, waiting for a service that is away a few seconds at most."""
+        # A processor's shutdown waits for the delivery under way before it tells the exporter to give up.
+        give_up = threading.Timer(_CLOSE_SECS, self._give_up)
+        give_up.daemon = True
+        give_up.start()
         for processor in self._processors:
             processor.shutdown()  # type: ignore[no-untyped-call]
+        give_up.cancel()
+
+    def _give_up(self) -> None:
+        for exporter in self._exporters:
+            exporter.shutdown()
 
 
 def span_export(settings: Settings, stage: str) -> SpanExport:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from headrace.core.identity import stable_slot
@@ -84,7 +85,11 @@ class IngestSlot(threading.Thread):
         # First the transactions, which settles what a killed process left open; then the ledger.
         publisher = Publisher(client, self._slot)
         view = LedgerView.read(client)
-        work, messages = self._work(view)
+        with closing(Registry(settings)) as registry, closing(ContractStore(settings, client, registry)) as contracts:
+            self._publish(publisher, view, *self._work(view, registry, contracts))
+
+    def _publish(self, publisher: Publisher, view: LedgerView, work: FileWork, messages: Messages) -> None:
+        settings = self._settings
         channel = Channel(2 * settings.frame_rows)
         reading = ReadingThread(work, self.ready, channel, slot=self._slot, slots=settings.ingest_slots)
         reading.start()
@@ -102,12 +107,11 @@ class IngestSlot(threading.Thread):
             reading.halt()
             reading.join()
 
-    def _work(self, view: LedgerView) -> tuple[FileWork, Messages]:
-        settings, client = self._settings, self._settings.kafka_client()
-        registry = Registry(settings)
+    def _work(self, view: LedgerView, registry: Registry, contracts: ContractStore) -> tuple[FileWork, Messages]:
+        settings = self._settings
         messages = Messages(registry)
-        topics = Topics(client, settings.replication_factor)
-        planner = FilePlanner(settings, registry, ContractStore(settings, client, registry), topics)
+        topics = Topics(settings.kafka_client(), settings.replication_factor)
+        planner = FilePlanner(settings, registry, contracts, topics)
         active: set[str] = set()
         endings = Endings(settings.paths(), messages, released=active.discard, settled=self._settled)
         work = FileWork(

@@ -60,6 +60,10 @@ class Registry:
             raise self._unreachable() from error
         return int(found.schema_id or 0), str(found.schema.schema_str)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
     def _text_of(self, schema_id: int) -> str | None:
         """Return the text of a schema id, None if the registry does not know it."""
         try:
