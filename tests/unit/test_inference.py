@@ -1,5 +1,6 @@
 """Inference: the narrowest type that changes no value, and fields for new columns."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ from headrace.schemas.record import FieldType, RecordField, RecordSchema
 GOLDEN = Path(__file__).parent.parent / "golden" / "drafts"
 
 
-def sample(**columns: list[str | None]) -> Sample:
+def sample(columns: Mapping[str, Sequence[str | None]]) -> Sample:
     frame = pl.DataFrame({f"c{place}": values for place, values in enumerate(columns.values())})
     return Sample(tuple(columns), frame.cast(pl.String))
 
@@ -99,7 +100,7 @@ def test_json_text_stays_text_unless_it_is_a_moment(values: list[str], expected:
 
 def test_new_columns_follow_the_known_fields_with_types_of_their_own() -> None:
     schema = RecordSchema("d", (RecordField("id", FieldType.LONG), RecordField("gone", FieldType.STRING)))
-    merged = merge_new_columns(schema, sample(**{"New One": ["1.5"], "ID": ["1"], "day": ["2024-01-01"], "n": ["NA"]}))
+    merged = merge_new_columns(schema, sample({"New One": ["1.5"], "ID": ["1"], "day": ["2024-01-01"], "n": ["NA"]}))
     assert merged.data_fields == (
         *schema.data_fields,
         RecordField("new_one", FieldType.DOUBLE, "New One"),
@@ -141,14 +142,14 @@ def test_safe_names_are_readable(originals: list[str], names: tuple[str, ...]) -
 
 
 def test_draft_reads_the_same_words_for_yaml_and_for_people() -> None:
-    contract = draft_contract("no", sample(**{"no": ["1"], 'say "hi"\n': ["x"], "on": ["a"], "Ünï: {x}": ["1.5"]}))
+    contract = draft_contract("no", sample({"no": ["1"], 'say "hi"\n': ["x"], "on": ["a"], "Ünï: {x}": ["1.5"]}))
     assert [field.source_name for field in contract.fields] == ["no", 'say "hi"\n', "on", "Ünï: {x}"]
     assert [field.name for field in contract.fields] == ["no", "say_hi", "on", "uni_x"]
 
 
 def test_draft_of_a_file_equals_its_golden_document() -> None:
     orders = sample(
-        **{
+        {
             "Order ID": ["1", "2", "3"],
             "Price (€)": ["1.50", "2", ""],
             "Paid?": ["true", "false", None],
