@@ -26,8 +26,8 @@ SAMPLE_CELLS = 10_000_000
 class CsvReader:
     """Reads delimited text with a header line."""
 
-    format = "csv"
-    suffixes = (".csv", ".tsv", ".tab", ".txt", ".psv")
+    format: str = "csv"
+    suffixes: tuple[str, ...] = (".csv", ".tsv", ".tab", ".txt", ".psv")
 
     def claims(self, head: bytes) -> bool:
         """Return False: nothing in a text proves that it is CSV."""

@@ -38,8 +38,8 @@ SAMPLE_CELLS = 10_000_000
 class NdjsonReader:
     """Reads NDJSON, also called JSON Lines. A missing key is a missing value."""
 
-    format = "ndjson"
-    suffixes = (".ndjson", ".jsonl", ".json")
+    format: str = "ndjson"
+    suffixes: tuple[str, ...] = (".ndjson", ".jsonl", ".json")
 
     def claims(self, head: bytes) -> bool:
         """Return True if the first line begins as an object, and is one if its end is there."""
