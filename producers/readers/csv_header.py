@@ -75,15 +75,16 @@ class _Head:
         scores = []
         for delimiter in DELIMITERS:
             framed = frame_window(units, ord(delimiter), at_end=at_end, limit=self._limit)
-            widths = framed.widths[:_SNIFFED_ROWS] if len(framed.starts) else self._header_width(delimiter)
+            if not len(framed.starts):  # the header alone is longer
+                framed = frame_window(self._units, ord(delimiter), at_end=self._at_end, limit=self._limit)
+            widths = framed.widths[:_SNIFFED_ROWS]
             if len(widths) and widths[0] > 1:
-                scores.append((float((widths == widths[0]).mean()), int(widths[0]), delimiter))
-        # A header of one wide column that happens to hold a delimiter loses to one that the rows agree with.
+                # With a wrong delimiter, quotes come to stand within fields.
+                odd = [index for index in (*framed.literal, *framed.broken) if index < len(widths)]
+                agreeing = widths == widths[0]
+                agreeing[odd] = False
+                scores.append((float(agreeing.mean()), int(widths[0]), delimiter))
         return max(scores, key=lambda score: score[:2])[2] if scores else ","
-
-    def _header_width(self, delimiter: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        framed = frame_window(self._units, ord(delimiter), at_end=self._at_end, limit=self._limit)
-        return framed.widths[:1]
 
     def _text(self, framed: Framed, index: int) -> str:
         source = self._units[framed.starts[index] : framed.ends[index]].tobytes()

@@ -1,5 +1,7 @@
 """What a file is that is not a table in text: told by its first bytes, never by its name."""
 
+import re
+
 from headrace.core.vocabulary import Reason
 
 # (first bytes, what it is, is it data that a reader could exist for)
@@ -34,6 +36,9 @@ _SIGNATURES: tuple[tuple[bytes, str, bool], ...] = (
     (b"OggS", "an Ogg media file", False),
     (b"ID3", "an MP3 sound", False),
 )
+_UTF8_BOM = b"\xef\xbb\xbf"
+# A bracket alone in the first line, or an array of objects or arrays.
+_JSON_DOCUMENT = re.compile(rb"\s*(?:[\[{][ \t]*\r?\n|\[\s*[\[{])")
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF32_BOMS = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b\x1a")
@@ -61,7 +66,17 @@ def foreign_format(head: bytes) -> tuple[Reason, str] | None:
         return Reason.UNKNOWN_FORMAT, "it is a tar archive, and no installed reader takes that"
     if head.startswith(_UTF16_BOMS):
         return None
-    return _odd_bytes(head)
+    return _document(head) or _odd_bytes(head)
+
+
+def _document(head: bytes) -> tuple[Reason, str] | None:
+    """Tell text that is one document, not lines of records."""
+    start = head.removeprefix(_UTF8_BOM).lstrip()[:16].lower()
+    if start.startswith((b"<?xml", b"<!doctype", b"<html")):
+        return Reason.UNKNOWN_FORMAT, "it is an XML or HTML document, and no installed reader takes that"
+    if _JSON_DOCUMENT.match(head.removeprefix(_UTF8_BOM)):
+        return Reason.UNKNOWN_FORMAT, "it is one JSON document: write one object a line (NDJSON)"
+    return None
 
 
 def _odd_bytes(head: bytes) -> tuple[Reason, str] | None:
