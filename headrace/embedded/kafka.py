@@ -145,7 +145,7 @@ def _format(settings: Settings, java: list[str], data: Path) -> None:
     """Let Kafka's own tool lay out the folder under another name; the rename makes it whole or absent."""
     draft = data.with_name("data.formatting")
     shutil.rmtree(draft, ignore_errors=True)
-    properties = _write_properties(draft.with_suffix(".properties"), server_properties(settings, draft))
+    properties = _write_properties(data.with_name("format.properties"), server_properties(settings, draft))
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(properties)]
     ran = subprocess.run(guarded_command([*java, "-XX:TieredStopAtLevel=1", *tool]), capture_output=True, check=False)
