@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.headrace-ready
 
-.PHONY: help setup demo test unit check bench soak lock clean
+.PHONY: help setup demo test unit check bench soak docs lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+: +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -41,6 +41,9 @@ bench: setup     ## rows a second beside the wire floor and a naive version
 
 soak: setup      ## 20 kills of every process at seeded moments
 	@$(BIN)/python -m pytest -m soak -o timeout=7200 tests/failure
+
+docs: setup      ## make docs/guide/reference.md from the code
+	@$(BIN)/python -m headrace.cli.reference
 
 lock:            ## pin requirements.lock anew from pyproject.toml
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install --quiet uv

@@ -22,9 +22,15 @@ def system_schema_text(name: str) -> str:
     return json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
 
 
+def system_schema(name: str) -> dict[str, Any]:
+    """Return a system schema as JSON values, with its docs."""
+    found: dict[str, Any] = json.loads(system_schema_text(name))
+    return found
+
+
 @functools.cache
 def _parsed(name: str) -> Schema:
-    return fastavro.parse_schema(json.loads(system_schema_text(name)))
+    return fastavro.parse_schema(system_schema(name))
 
 
 def frame_system(name: str, schema_id: int, value: Mapping[str, Any]) -> bytes:

@@ -43,7 +43,7 @@ NEXT = (
 @click.option("--keep", is_flag=True, help="Leave the line running at the end.")
 def demo(*, keep: bool) -> None:
     """Start the line, drop the flights of New York in 2013 month by month, and show what came of them."""
-    settings, console = Settings(), Console(highlight=False)
+    settings, console = Settings(), Console(highlight=False, soft_wrap=True)
     with running_line(settings, keep=keep):
         drop_everything(settings, console)
         balanced = summary(settings, console)

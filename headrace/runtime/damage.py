@@ -4,11 +4,12 @@ from headrace.runtime.samples import flights_by_month
 
 DAMAGED_NAME = "flights-2013-damaged.csv"
 _ROWS = 3_000
+# Prime steps from one start: no row before 10,403 has two faults.
 _EVERY = {
-    "origin XXX, which no flight has": 100,
-    "a negative distance": 150,
-    "a word where a number belongs": 300,
-    "the last field cut off": 500,
+    "origin XXX, which no flight has": 101,
+    "a negative distance": 151,
+    "a word where a number belongs": 307,
+    "the last field cut off": 499,
 }
 
 
@@ -23,7 +24,7 @@ def damaged_flights() -> tuple[bytes, dict[str, int]]:
     faults = dict.fromkeys(_EVERY, 0)
     for number, line in enumerate(lines[: _ROWS - 1]):
         fields = line.split(",")
-        fault = next((name for name, every in _EVERY.items() if number % every == every // 2), "")
+        fault = next((name for name, every in _EVERY.items() if number and number % every == 0), "")
         if fault:
             faults[fault] += 1
             fields = _damage(fields, names, fault)
