@@ -352,3 +352,24 @@ class ForeignMessagesPutAside(Event):
     topic: str
     reason: str
     count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementRefused(Event):
+    """The embedded warehouse's fence, or the engine's grants, refused what a client sent."""
+
+    text: ClassVar[str] = "statement refused"
+    metric: ClassVar[str] = "headrace_refused_statements_total"
+    labels: ClassVar[tuple[str, ...]] = ("user",)
+    user: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarehouseRequestBroke(Event):
+    """The embedded warehouse failed on a request in a way that nobody foresaw."""
+
+    level: ClassVar[int] = logging.ERROR
+    text: ClassVar[str] = "warehouse request broke"
+    query_id: str
+    cause: str

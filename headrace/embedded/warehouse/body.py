@@ -1,5 +1,6 @@
 """A request's body: read as it comes, decoded in pieces, and cut into a statement and its data."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,7 @@ from headrace.embedded.warehouse.insert_text import InsertHead, find_insert_head
 
 MOST_STATEMENT_BYTES: Final = 4 * 2**20
 _READ_BYTES: Final = 2**20
+_STALLED_SECS: Final = 120.0
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -30,13 +32,20 @@ class Body:
         parts: list[bytes] = []
         length = 0
         while not self._ended and length < _READ_BYTES:
-            message = await self._receive()
+            message = await self._next()
             if message["type"] == "http.disconnect":
                 raise ClientLeft
             self._ended = not message.get("more_body", False)
             parts.append(message.get("body", b""))
             length += len(parts[-1])
         return b"".join(parts)
+
+    async def _next(self) -> MutableMapping[str, Any]:
+        try:
+            async with asyncio.timeout(_STALLED_SECS):
+                return await self._receive()
+        except TimeoutError as error:
+            raise ClientLeft from error
 
 
 @dataclass(frozen=True)

@@ -140,10 +140,10 @@ def decoder_for(encoding: str) -> Decoder:
     return make()
 
 
-def decode(decoder: Decoder, data: bytes) -> list[bytes]:
-    """Return the pieces of some bytes; a stream that is broken is the Fault 271."""
+def decode(decoder: Decoder, data: bytes) -> Iterator[bytes]:
+    """Yield the pieces of some bytes, one at a time in memory; a stream that is broken is the Fault 271."""
     try:
-        return list(decoder.pieces(data))
+        yield from decoder.pieces(data)
     except (zlib.error, RuntimeError, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError) as error:
         raise Fault(CANNOT_DECOMPRESS, f"Cannot decompress the body: {error}") from error
 

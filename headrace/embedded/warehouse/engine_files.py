@@ -54,6 +54,7 @@ def write_engine_files(folder: Path, *, query_secs: int, memory_bytes: int, resu
     server.write_text(
         "<clickhouse>"
         f"<user_directories><users_xml><path>{_escaped(str(users))}</path></users_xml></user_directories>"
+        "<timezone>UTC</timezone>"
         f"<max_server_memory_usage>{2 * memory_bytes}</max_server_memory_usage>"
         "<mark_cache_size>67108864</mark_cache_size>"
         "<uncompressed_cache_size>0</uncompressed_cache_size>"

@@ -22,7 +22,7 @@ from headrace.embedded.warehouse.requests import HttpQuery
 from headrace.embedded.warehouse.sessions import Sessions
 
 _MOST_SESSION_SECS: Final = 3600.0
-_CHECKED_VALUES_BYTES: Final = 2**20
+CHECKED_VALUES_BYTES: Final = 2**20
 
 
 @dataclass
@@ -38,6 +38,12 @@ class Job:
     restore: tuple[tuple[str, str], ...] = ()
     insert: Insert | None = None
     ended: bool = False
+
+    @property
+    def statement(self) -> Admitted:
+        """The statement that passed the fence."""
+        assert self.admitted is not None  # noqa: S101 - Jobs.begin returns no job without it
+        return self.admitted
 
 
 class Jobs:
@@ -64,31 +70,28 @@ class Jobs:
             raise
         return job
 
-    def run(self, job: Job, default_format: str) -> Answer:
+    def run(self, job: Job, statement: str, output_format: str) -> Answer:
         """Run a statement whose answer is small: anything but a SELECT and an INSERT with data."""
-        assert job.admitted is not None  # noqa: S101 - begin set it
         try:
-            return job.handle.run(job.admitted.text, default_format, job.query.parameters)
+            return job.handle.run(statement, output_format, job.query.parameters)
         finally:
             self.end(job)
 
     def select(self, job: Job, statement: str) -> Answer:
         """Run a SELECT that writes into a pipe of ours."""
-        try:
-            return job.handle.run(statement, parameters=job.query.parameters)
-        finally:
-            self.end(job)
+        return self.run(job, statement, "TabSeparated")
 
-    def begin_insert(self, job: Job, data: bytes) -> None:
-        """Begin an INSERT; the first bytes of its data tell whether VALUES may hold expressions."""
-        assert job.admitted is not None  # noqa: S101 - begin set it
-        output = output_of_insert(job.admitted)
+    def begin_insert(self, job: Job, checked: bytes | None) -> None:
+        """Begin an INSERT. `checked` is the whole of its data when they may hold expressions, else None."""
+        output = output_of_insert(job.statement)
         if output is None:
             raise Fault(NOT_IMPLEMENTED, "INSERT ... SELECT with inline data (input()) is not supported here")
-        if output.named in {"Values", "MySQLDump", "SQLInsert"}:
-            checked = len(data) < _CHECKED_VALUES_BYTES and self._fence.harmless_values(data)
+        if evaluates_data(job.statement):
+            harmless = checked is not None and self._fence.harmless_values(checked)
             for name in ("interpret", "deduce_templates_of"):
-                self._set(job, f"input_format_values_{name}_expressions", str(int(checked)))
+                self._set(job, f"input_format_values_{name}_expressions", str(int(harmless)))
+        for name, value in job.query.parameters.items():
+            job.handle.change(f"param_{name}", value)
         job.insert = job.handle.insert(output.before, output.named)
 
     def append(self, job: Job, pieces: Iterable[bytes]) -> None:
@@ -175,7 +178,7 @@ class Jobs:
                 raise Fault(READONLY, "Cannot execute query in readonly mode. For queries over HTTP use POST.")
             return
         if act is Act.READ:
-            self._set(job, "log_comment", job.mark)
+            job.handle.change("log_comment", job.mark)
             job.handle.take(Role.READER)
             if not job.session:
                 job.handle.change("readonly", "2")
@@ -189,6 +192,12 @@ def output_of_insert(admitted: Admitted) -> Output | None:
     if any(child.kind.startswith("Select") for child in admitted.root.children):
         return None
     return Output(admitted.text[: words[-2].start].rstrip(), words[-1].text, "")
+
+
+def evaluates_data(admitted: Admitted) -> bool:
+    """Return whether the input format gives what is not a literal to the engine as an expression."""
+    output = output_of_insert(admitted)
+    return output is not None and output.named.lower() in {"values", "mysqldump", "sqlinsert"}
 
 
 def choose_format(query: HttpQuery, output: Output, default: str) -> str:

@@ -74,6 +74,11 @@ class HttpQuery:
         return self.headers.get("x-clickhouse-database") or self.options.get("database", "")
 
     @property
+    def greets(self) -> bool:
+        """Whether it only asks if somebody is there."""
+        return self.path == "/" and not self.query and self.method in {"GET", "HEAD"}
+
+    @property
     def readonly(self) -> bool:
         """Whether nothing may be changed: every method but POST, and clients that ask for it."""
         return self.method != "POST" or self.options.get("readonly", "0") != "0"
