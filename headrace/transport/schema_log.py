@@ -9,7 +9,6 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
-from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 
 from headrace.errors import HeadraceError, PositionLost, ServiceUnreachable, WrongUse
@@ -20,6 +19,9 @@ WRITE_SECS = 10.0
 LOAD_SECS = 120.0
 _POLL_SECS = 0.5
 _LIBRDKAFKA_LOG = logging.getLogger("headrace.librdkafka")
+
+# A dead broker is asked again twice a second, not twenty times.
+_RECONNECT = {"reconnect.backoff.ms": 500, "reconnect.backoff.max.ms": 1_000}
 
 Apply = Callable[[bytes, bytes | None, int], None]
 
@@ -40,22 +42,9 @@ class SchemaLog:
         self._position = 0
         self._failure: HeadraceError | None = None
         self._stopping = threading.Event()
-        self._consumer = Consumer(
-            consumer_config(
-                client,
-                **{
-                    "group.id": f"headrace-view-{topic}",
-                    "enable.partition.eof": True,
-                    "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-                    "queued.min.messages": 1_000,
-                    "queued.max.messages.kbytes": 8_192,
-                    "reconnect.backoff.max.ms": 1_000,
-                },
-            )
-        )
+        self._consumer = Consumer(_reader_config(client, topic))
+        self._scout = Consumer(_reader_config(client, topic))
         self._producer = self._new_producer()
-        admin: dict[str, Any] = {**client, "reconnect.backoff.max.ms": 1_000, "logger": _LIBRDKAFKA_LOG}
-        self._admin = AdminClient(admin)
         self._reader = threading.Thread(target=self._read, name="schema-log", daemon=True)
 
     def open(self) -> None:
@@ -96,6 +85,7 @@ class SchemaLog:
         if self._reader.ident is not None:
             self._reader.join(timeout=10 * _POLL_SECS)
         self._consumer.close()
+        self._scout.close()
 
     def _new_producer(self) -> Producer:
         return Producer(
@@ -106,7 +96,7 @@ class SchemaLog:
                 "compression.type": "none",
                 "delivery.timeout.ms": int(WRITE_SECS * 1_000),
                 "queue.buffering.max.kbytes": 65_536,
-                "reconnect.backoff.max.ms": 1_000,
+                **_RECONNECT,
             }
         )
 
@@ -132,9 +122,11 @@ class SchemaLog:
                 f'topic "{self._topic}" has {partitions} partitions, and the registry needs exactly one',
                 hint="move its records to a topic of one partition, or name another Kafka by HEADRACE_KAFKA_BOOTSTRAP",
             )
+        settings: dict[str, Any] = {**self._client, "logger": _LIBRDKAFKA_LOG}
+        admin = AdminClient(settings)
         resource = ConfigResource(ResourceType.TOPIC, self._topic)
         try:
-            found = self._admin.describe_configs([resource], request_timeout=WRITE_SECS)[resource].result()
+            found = admin.describe_configs([resource], request_timeout=WRITE_SECS)[resource].result()
         except KafkaException as error:
             raise ServiceUnreachable(f'topic "{self._topic}": {error.args[0].str()}', hint="headrace status") from error
         policy = found["cleanup.policy"].value
@@ -147,15 +139,15 @@ class SchemaLog:
     def _end(self) -> int:
         """Return the offset after the last record that is on the topic.
 
-        Asked with a client of its own: the consumer's get_watermark_offsets waits for ever while another thread polls.
+        Asked with a consumer of its own: get_watermark_offsets waits for ever while another thread polls, and
+        AdminClient.list_offsets finds no leader any more once the broker has been restarted (librdkafka 2.16).
         """
-        place = TopicPartition(self._topic, 0)
-        newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         try:
-            asked = self._admin.list_offsets({place: newest}, request_timeout=WRITE_SECS)
-            return int(asked[place].result().offset)
+            place = TopicPartition(self._topic, 0)
+            _low, high = self._scout.get_watermark_offsets(place, timeout=WRITE_SECS)
         except KafkaException as error:
             raise ServiceUnreachable(f'topic "{self._topic}": {error.args[0].str()}', hint="headrace status") from error
+        return int(high)
 
     def _wait_until(self, position: int, limit_secs: float) -> None:
         deadline = time.monotonic() + limit_secs
@@ -202,3 +194,17 @@ class SchemaLog:
         with self._arrived:
             self._failure = error
             self._arrived.notify_all()
+
+
+def _reader_config(client: Mapping[str, str], topic: str) -> dict[str, Any]:
+    return consumer_config(
+        client,
+        **{
+            "group.id": f"headrace-view-{topic}",
+            "enable.partition.eof": True,
+            "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "queued.min.messages": 1_000,
+            "queued.max.messages.kbytes": 8_192,
+            **_RECONNECT,
+        },
+    )

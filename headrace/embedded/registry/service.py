@@ -12,6 +12,7 @@ from headrace.embedded.registry.compatibility import Earlier, Level, violations
 from headrace.embedded.registry.records import AVRO, Record, SchemaVersion
 from headrace.embedded.registry.store import Store
 from headrace.errors import HeadraceError
+from headrace.observability.events import RequestFailed, emit
 
 LATEST = -1
 DEFAULT_LEVEL, DEFAULT_MODE = Level.BACKWARD, "READWRITE"
@@ -247,8 +248,10 @@ class RegistryService:
             self._log.sync()
             yield
         except TimeoutError as error:
+            emit(RequestFailed(service="registry", method=operation, cause=str(error)))
             raise refusals.store_timed_out(f"{operation} timed out") from error
         except HeadraceError as error:
+            emit(RequestFailed(service="registry", method=operation, cause=str(error)))
             raise refusals.store_failed(failed) from error
         finally:
             self._writing.release()
