@@ -26,6 +26,7 @@ TRANSACTION_TIMEOUT_MS = 15_000
 _CALL_SECS = 30.0
 _POLL_EVERY = 5_000
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}  # noqa: SLF001
+_LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 _LIBRDKAFKA_LOG = logging.getLogger("headrace.librdkafka")
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -237,12 +238,17 @@ class CompactedTopic:
             self._values[message.key().decode()] = message.value()
 
     def _end(self, deadline: float) -> int:
-        try:
-            timeout = max(0.1, deadline - time.monotonic())
-            _low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=timeout)
-        except KafkaException as error:
-            raise ServiceUnreachable(f'topic "{self._topic}": {error.args[0].str()}', hint="headrace status") from error
-        return int(high)
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                found = self._consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=max(0.1, left))
+                return int(found[1])
+            except KafkaException as error:
+                # A topic that was just created, or whose broker restarts, has no leader for a moment.
+                if left < 0 or error.args[0].code() not in _LEADERLESS:
+                    message = f'topic "{self._topic}": {error.args[0].str()}'
+                    raise ServiceUnreachable(message, hint="headrace status") from error
+                time.sleep(0.1)
 
     def close(self) -> None:
         """Leave. Does not commit anything."""

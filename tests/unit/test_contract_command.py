@@ -1,0 +1,163 @@
+"""headrace contract: what it prints, and how it ends."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from headrace.cli import headrace, main
+from headrace.schemas.contract import parse_contract
+from headrace.schemas.contract_store import shipped_contract
+
+CSV = "Order ID,price,day\n1,1.50,2024-01-31\n2,NA,2024-02-01\n"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(headrace, ["contract", *arguments])
+
+
+def flights() -> str:
+    text = shipped_contract("flights")
+    assert text is not None
+    return text
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_infer_prints_a_contract_of_the_file(tmp_path: Path) -> None:
+    result = run("infer", write(tmp_path / "My Orders.csv", CSV))
+    contract = parse_contract(result.stdout)
+    assert contract.dataset == "my_orders"
+    assert [(field.name, field.type.type) for field in contract.fields] == [
+        ("order_id", "long"),
+        ("price", "double"),
+        ("day", "date"),
+    ]
+    assert contract.fields[1].null_values == ("NA",)
+
+
+def test_infer_writes_a_file_and_never_over_one(tmp_path: Path) -> None:
+    source, target = write(tmp_path / "a.csv", CSV), tmp_path / "orders.odcs.yaml"
+    assert run("infer", source, "--dataset", "orders", "--output", str(target)).exit_code == 0
+    assert parse_contract(target.read_text(encoding="utf-8")).dataset == "orders"
+    again = run("infer", source, "--dataset", "orders", "--output", str(target))
+    assert "is there already" in str(again.exception)
+
+
+def test_infer_refuses_a_file_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["headrace", "contract", "infer", write(tmp_path / "empty.csv", "")])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    assert "empty_file" in capsys.readouterr().err
+
+
+def test_infer_refuses_a_name_that_is_no_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "a.csv", CSV)
+    monkeypatch.setattr("sys.argv", ["headrace", "contract", "infer", source, "--dataset", "Quality"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "next:" in capsys.readouterr().err
+
+
+def test_lint_accepts_a_sound_contract_and_tells_what_is_not_checked(tmp_path: Path) -> None:
+    result = run("lint", write(tmp_path / "planes.odcs.yaml", shipped_contract("planes") or ""))
+    assert result.exit_code == 0
+    assert "sound, dataset planes, 9 fields" in result.stdout
+    assert "not checked: tailnum: primaryKey" in result.stdout
+
+
+def test_lint_tells_every_problem_of_every_file_and_ends_with_1(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.yaml", flights())
+    bad = write(
+        tmp_path / "bad.yaml", flights().replace("maximum: 12}", "maximun: 12}").replace("kind: Data", "kind: Dat")
+    )
+    result = run("lint", good, bad)
+    assert result.exit_code == 1
+    assert f"{good}: sound" in result.stdout
+    lines = result.stdout.split(f"{bad}: cannot be followed\n")[1].splitlines()
+    assert len(lines) == 2
+    assert lines[0].strip().startswith("line 4: kind: not allowed")
+    assert 'did you mean "maximum"?' in lines[1]
+
+
+def test_lint_gives_json(tmp_path: Path) -> None:
+    bad = write(tmp_path / "bad.yaml", "a: 1")
+    good = write(tmp_path / "good.yaml", flights())
+    first, second = (json.loads(line) for line in run("lint", bad, good, "--json").stdout.splitlines())
+    assert first["problems"]
+    assert second["problems"] == []
+    assert second["tolerance"] == 0.005
+    assert {"id": "month.range", "code": "out_of_range", "severity": "critical", "fields": ["month"]} | {
+        "parameters": {"minimum": 1, "maximum": 12}
+    } in second["rules"]
+
+
+def test_lint_refuses_text_that_is_not_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes(b"a: \xff")
+    result = run("lint", str(tmp_path / "x.yaml"))
+    assert result.exit_code == 1
+    assert "not UTF-8" in result.stdout
+
+
+def test_diff_of_equal_contracts_says_so(tmp_path: Path) -> None:
+    old = write(tmp_path / "a.yaml", flights())
+    result = run("diff", old, write(tmp_path / "b.yaml", flights() + "\n# a remark\n"))
+    assert (result.exit_code, result.stdout) == (0, "the contracts say the same\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told", "breaks"),
+    [
+        ("maximum: 12}", "maximum: 13}", "rule month.range was", False),
+        ("      - name: minute\n", "      - name: minutes\n", "field minute is gone", True),
+        ("      - name: minute\n", "      - name: minutes\n", "field minutes is new, long", True),
+        ("Tail number", "Number", "the contracts say the same", False),
+        ("value: 0.005", "value: 0.5", "tolerance was '0.005', is '0.5'", False),
+        ("logicalTypeOptions: {minimum: 1, maximum: 9999}", "physicalType: int", "field flight was long, is int", True),
+    ],
+)
+def test_diff_tells_changes_and_ends_with_1_if_one_breaks(
+    tmp_path: Path, before: str, after: str, told: str, breaks: bool
+) -> None:
+    text = flights()
+    if "minute" in before:
+        text = text.replace("hour * 100 + minute", "hour * 100")
+    assert before in text
+    result = run("diff", write(tmp_path / "a.yaml", text), write(tmp_path / "b.yaml", text.replace(before, after)))
+    assert told in result.stdout
+    assert result.exit_code == int(breaks)
+    assert ("BREAKS" in result.stdout) == breaks
+
+
+def test_show_prefers_the_contract_of_the_home(home: Path) -> None:
+    assert "comes with headrace" in run("show", "airlines").stdout
+    (home / "contracts").mkdir(parents=True)
+    write(home / "contracts" / "airlines.odcs.yaml", (shipped_contract("airlines") or "").replace("1.0.0", "7.0.0"))
+    shown = run("show", "airlines").stdout
+    assert shown.startswith("airlines 7.0.0+")
+    assert "carrier.required: required" in shown
+    assert "not checked: carrier: primaryKey" in shown
+    assert json.loads(run("show", "airlines", "--json").stdout)["version"].startswith("7.0.0+")
+    assert parse_contract(run("show", "airlines", "--yaml").stdout).dataset == "airlines"
+
+
+def test_show_says_what_to_do_when_there_is_none() -> None:
+    result = run("show", "unheard_of")
+    assert result.exit_code == 1
+    assert 'dataset "unheard_of" has no contract' in str(result.exception)
