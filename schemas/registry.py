@@ -61,7 +61,7 @@ class Registry:
         return int(found.schema_id or 0), str(found.schema.schema_str)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections; the registry can be asked no more."""
         self._client.close()
 
     def _text_of(self, schema_id: int) -> str | None:
