@@ -38,7 +38,7 @@ class WarehouseApp:
     def __init__(self, engine: Engine, doorkeeper: Doorkeeper, pipes: Path) -> None:
         self._engine = engine
         self._doorkeeper = doorkeeper
-        jobs = Jobs(engine, Fence(engine.table_functions))
+        jobs = Jobs(engine, Fence(engine.table_functions, engine.functions))
         control = ThreadPoolExecutor(_CONTROLLERS, "control")
         self._clients = Workshop(jobs, pipes, control, ThreadPoolExecutor(_WORKERS, "query"))
         self._pipeline = Workshop(jobs, pipes, control, ThreadPoolExecutor(_WORKERS, "pipeline"))

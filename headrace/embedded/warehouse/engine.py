@@ -158,10 +158,9 @@ class Engine:
         self._steward = self._raw_handle()
         self._replace_default()
         self._steward.run(f"CREATE DATABASE IF NOT EXISTS {HOME_DATABASE}")
-        version, timezone, functions = self._facts()
-        self.version = version
-        self.timezone = timezone
-        self.table_functions = functions
+        self.version, self.timezone = self._steward.text("SELECT version(), timezone()", {}).strip().split("\t")
+        self.table_functions = self._names("SELECT lower(name) FROM system.table_functions")
+        self.functions = self._names("SELECT lower(name) FROM system.functions")
 
     def open(self, role: Role) -> Handle:
         """Return a new handle that holds one role. Blocks for under a millisecond."""
@@ -206,10 +205,8 @@ class Engine:
         if engine.strip() != "Atomic":
             raise WrongUse(f"the warehouse's default database is {engine.strip() or 'gone'}, not Atomic")
 
-    def _facts(self) -> tuple[str, str, frozenset[str]]:
-        version, timezone = self._steward.text("SELECT version(), timezone()", {}).strip().split("\t")
-        names = self._steward.text("SELECT lower(name) FROM system.table_functions", {}).split()
-        return version, timezone, frozenset(names)
+    def _names(self, query: str) -> frozenset[str]:
+        return frozenset(self._steward.text(query, {}).split())
 
 
 def _lock(folder: Path) -> IO[str]:

@@ -64,6 +64,7 @@ _STATUS_OF: Final = dict.fromkeys(_BAD_REQUESTS, 400) | {
 
 _ENGINE_ERROR = re.compile(r"Code: (\d+)(?:\.|, type: [^,]+,)\s*(?:DB::Exception: |e\.what\(\) = )?(.*)", re.DOTALL)
 _TRAILER = re.compile(r"\s*(?:\(version [^)]*(?:\([^)]*\))?\))\s*$")
+_NESTED = re.compile(r"\s*\(([A-Z_]+)\) \(version [\d.]+\)\.\s*(?=\(\1\))")
 _NAME = re.compile(r"\(([A-Z][A-Z0-9_]+)\)\s*$")
 
 
@@ -98,6 +99,7 @@ def fault_of(message: str) -> Fault:
     if found is None:
         return Fault(1002, message.strip() or "the engine gave no reason", "UNKNOWN_EXCEPTION")
     text = _TRAILER.sub("", found[2]).strip().removeprefix(f"Code: {found[1]}. DB::Exception: ")
+    text = _NESTED.sub(" ", text)
     named = _NAME.search(text)
     if named is None:
         return Fault(int(found[1]), text, "STD_EXCEPTION" if found[1] == "1001" else "")

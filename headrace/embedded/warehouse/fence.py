@@ -45,9 +45,10 @@ class Parser(Protocol):
 
 @dataclass(frozen=True)
 class Fence:
-    """The rules, with the names of this engine's table functions."""
+    """The rules, with the names of this engine's table functions and of its other functions."""
 
     table_functions: frozenset[str]
+    functions: frozenset[str] = frozenset()
 
     def admit(self, parser: Parser, statement: str, parameters: Mapping[str, str]) -> Admitted:
         """Return the canonical statement, or raise the Fault that the client gets. Runs nothing of the client's."""
@@ -118,8 +119,17 @@ class Fence:
         lowered = name.lower()
         if lowered in rules.SHARED_NAMES or lowered in rules.TABLE_FUNCTIONS:
             return
-        if lowered in self.table_functions or lowered in rules.SCALAR_FUNCTIONS or rules.SCALAR_PREFIXES.match(lowered):
+        if lowered in self.table_functions or _reaches_out(lowered):
             raise _refused(f"function {name} reaches out of the warehouse")
+
+    def _check_reference(self, node: Node, function: Node) -> None:
+        """Refuse arrayMap(file, paths): a bare name among the arguments may mean the function of that name.
+
+        A column of that name is fine where no function can be meant, and everywhere when it is qualified: t.file.
+        """
+        name = node.name.lower()
+        if name in self.functions and _reaches_out(name) and function.name.lower() not in rules.COLUMN_FUNCTIONS:
+            raise _refused(f"in {function.name}(...) {node.name} may be the function; write the column as table.{name}")
 
     def _check_tree(self, node: Node, parents: tuple[Node, ...]) -> None:
         if node.kind == "Function":
@@ -130,6 +140,9 @@ class Fence:
             raise _refused(f"ALTER ... {node.name} is not for clients")
         elif parents and node.kind.endswith("Query") and node.kind not in rules.NESTED:
             raise _refused(f"{node.kind} inside of another statement")
+        if node.kind == "Identifier" and len(parents) > 1 and parents[-1].kind == "ExpressionList":
+            if parents[-2].kind == "Function":
+                self._check_reference(node, parents[-2])
         for child in node.children:
             self._check_tree(child, (*parents, node))
 
@@ -166,6 +179,10 @@ def _check_names(found: Sequence[Token], parameters: Mapping[str, str]) -> None:
             names.append(parameters.get(name.text, "").replace("\\", "\x00"))
     if any(character < " " for name in names for character in name):
         raise _refused("names with control characters or escapes")
+
+
+def _reaches_out(lowered: str) -> bool:
+    return lowered in rules.SCALAR_FUNCTIONS or rules.SCALAR_PREFIXES.match(lowered) is not None
 
 
 def _is_table_name(before: Token | None) -> bool:

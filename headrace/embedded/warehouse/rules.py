@@ -166,6 +166,19 @@ SCALAR_FUNCTIONS: Final = frozenset(
 )
 SCALAR_PREFIXES: Final = re.compile(r"ai(?:redact|similarity|filter|classify|embed|extract|generate|translate)|dictget")
 
+# Functions that take values only: in them a bare name is a column, never a function.
+COLUMN_FUNCTIONS: Final = frozenset(
+    (
+        "equals notequals less lessorequals greater greaterorequals like notlike ilike notilike match in notin "
+        "globalin globalnotin and or not xor isnull isnotnull empty notempty if multiif ifnull nullif coalesce assumenotnull "
+        "tonullable cast _cast tostring tolowcardinality lower upper lowerutf8 upperutf8 length lengthutf8 concat "
+        "concatwithseparator substring left right position startswith endswith replaceall replaceone "
+        "replaceregexpall extract splitbychar splitbystring trimboth trimleft trimright basename hex unhex "
+        "cityhash64 siphash64 xxhash64 tuple array lambda count countif uniq uniqif uniqexact uniqcombined uniqhll12 "
+        "any anyif anylast min minif max maxif grouparray groupuniqarray argmin argmax topk"
+    ).split()
+)
+
 # `select`, `filter` and their like are settings too: they add an expression to every query. Paths read or write files.
 SETTINGS: Final = re.compile(
     r"""(?:.*_)?dialect|dialect_.*|allow_introspection_functions|allow_ddl|implicit_.*|select|order|sort|filter|format
