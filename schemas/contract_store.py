@@ -1,6 +1,7 @@
 """Where contracts are kept: the home's folder is the law of today, the topic system.contracts every law there was."""
 
 import os
+import time
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,8 @@ from headrace.transport.plain import write_plainly
 
 SUFFIX = ".odcs.yaml"
 _SCHEMA = "contract_text"
+_SAVING_SECS = 1.0
+_SAVING_STEPS = 10
 
 
 def shipped_contract(dataset: str) -> str | None:
@@ -34,10 +37,14 @@ def contract_path(paths: Paths, dataset: str) -> Path:
 
 def read_contract(path: Path) -> Contract:
     """Return the contract in a file; raises ContractInvalid if it is not one, OSError if it cannot be read."""
+    return _parsed(path.read_bytes(), path.name)
+
+
+def _parsed(content: bytes, name: str) -> Contract:
     try:
-        return parse_contract(path.read_bytes().decode("utf-8-sig"), path.name)
+        return parse_contract(content.decode("utf-8-sig"), name)
     except UnicodeDecodeError as error:
-        raise ContractProblems(path.name, [f"it is not UTF-8: byte {error.start}"]) from error
+        raise ContractProblems(name, [f"it is not UTF-8: byte {error.start}"]) from error
 
 
 class ContractStore:
@@ -58,8 +65,9 @@ class ContractStore:
         """Return the contract that a file claimed now is judged by, None if there is none yet.
 
         A shipped contract is copied to the home when it is first asked for; from then on the home's copy is the law.
-        Raises ContractInvalid if the file cannot be followed. Reads the file every time: an edit holds at once; the
-        same bytes are parsed once, since that takes 20 ms and small files come by the hundred.
+        Raises ContractInvalid if the file cannot be followed; one that was written within the last second is given
+        that second first. Reads the file every time: an edit holds at once; the same bytes are parsed once, since
+        that takes 20 ms and small files come by the hundred.
         """
         path = contract_path(self._paths, dataset)
         try:
@@ -73,11 +81,19 @@ class ContractStore:
         return contract
 
     def _parse(self, dataset: str, path: Path) -> Contract:
-        content = path.read_bytes()
-        before = self._parsed.get(dataset)
-        if before is None or before[0] != content:
-            before = self._parsed[dataset] = (content, read_contract(path))
-        return before[1]
+        for _ in range(_SAVING_STEPS):
+            content = path.read_bytes()
+            before = self._parsed.get(dataset)
+            if before is not None and before[0] == content:
+                return before[1]
+            try:
+                self._parsed[dataset] = (content, _parsed(content, path.name))
+            except ContractInvalid:
+                # An editor that writes in place leaves half a document for a moment: no reason to reject a file.
+                if time.time() - path.stat().st_mtime > _SAVING_SECS:
+                    raise
+                time.sleep(_SAVING_SECS / _SAVING_STEPS)
+        return _parsed(path.read_bytes(), path.name)
 
     def save_draft(self, contract: Contract) -> Contract:
         """Write a contract to the home unless there is one, and return the one that is there afterwards."""

@@ -14,6 +14,7 @@ from headrace.schemas.rules import Bound, Check, Length, OneOf, Pattern, Range, 
 from headrace.stream_processors.steps.row_rules import row_expression
 
 _SHOWN = 80
+_SHOWN_DEMAND = 200
 _FRACTIONS = frozenset({FieldType.FLOAT, FieldType.DOUBLE, FieldType.DECIMAL})
 
 
@@ -190,7 +191,8 @@ def _detail(rule: Rule) -> pl.Expr:
         [pl.concat_str([pl.lit(f"{name}="), _shown(name)]) for name in rule.fields],
         separator=", ",
     )
-    return pl.concat_str([seen, pl.lit(f"; expected {_expected(rule.check)}")])
+    expected = _expected(rule.check)
+    return pl.concat_str([seen, pl.lit(f"; expected {expected[:_SHOWN_DEMAND]}")])
 
 
 def _shown(name: str) -> pl.Expr:

@@ -1,5 +1,6 @@
 """The contract store: the home is the law of today, system.contracts every law there was."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +95,17 @@ def test_contract_that_cannot_be_followed_is_refused_by_name(store: ContractStor
     path.write_text("kind: DataContract", encoding="utf-8")
     with pytest.raises(ContractInvalid, match=r"contract store_bad\.odcs\.yaml: .*apiVersion"):
         store.current("store_bad")
+
+
+def test_contract_that_is_being_saved_is_waited_for(store: ContractStore, settings: Settings) -> None:
+    draft = draft_contract("store_saving", SAMPLE)
+    path = settings.paths().contracts / "store_saving.odcs.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(draft.text[:700], encoding="utf-8")
+    editor = threading.Timer(0.2, path.write_text, [draft.text], {"encoding": "utf-8"})
+    editor.start()
+    assert store.current("store_saving") == draft
+    editor.join()
 
 
 def test_contract_of_another_dataset_is_refused(store: ContractStore, settings: Settings) -> None:

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.core.identity import DATASET_PATTERN
+from headrace.producers.readers.values import convert
 from headrace.schemas.contract import parse_contract
+from headrace.schemas.guess import guess_column
 from headrace.schemas.infer import Sample, draft_contract, match_columns, merge_new_columns
 from headrace.schemas.names import SAFE_NAME, safe_names
 from headrace.schemas.record import FieldType, RecordField
@@ -189,6 +191,27 @@ CELL = st.one_of(
     st.sampled_from(["2024-01-31T10:00:00Z", "2024-01-31T10:00:00", "9" * 18, "9" * 19, "+1", "1,5", "nan", "0x1"]),
     st.text(max_size=5),
 )
+
+
+@given(st.lists(st.text("0123456789-.eE+ ", max_size=20) | CELL, max_size=6))
+@settings(max_examples=200)
+def test_reader_reads_what_inference_found_without_a_change(values: list[str | None]) -> None:
+    texts = pl.Series(values, dtype=pl.String)
+    guess = guess_column(texts, quoted=False)
+    read = convert(texts, RecordField("x", guess.type)).to_list()
+    for text, value in zip(values, read, strict=True):
+        if text is None or not text.strip() or text in guess.null_values:
+            continue
+        if guess.type is FieldType.LONG:
+            assert str(value) == text.strip().replace("-0", "0")
+        elif guess.type is FieldType.DOUBLE:
+            assert value == float(text)
+        elif guess.type is FieldType.DATE:
+            assert str(value) == text.strip()
+        elif guess.type is FieldType.STRING:
+            assert value == text
+        else:
+            assert value is not None
 
 
 @given(st.lists(st.lists(CELL, min_size=2, max_size=2), max_size=8), HEADERS)

@@ -59,6 +59,8 @@ NOON = datetime(2024, 1, 1, 12)  # noqa: DTZ001 - record timestamps are UTC with
         ("logicalType: number, logicalTypeOptions: {minimum: 0}", [0.0, float("nan"), float("inf"), -0.1], [1, 3]),
         ("logicalType: number, logicalTypeOptions: {maximum: 0}", [0.0, float("nan"), float("-inf")], [1]),
         ("logicalType: number, physicalType: float, logicalTypeOptions: {minimum: 0.5}", [0.5, 0.25], [1]),
+        ("logicalType: number, physicalType: float, "
+         "quality: [{metric: invalidValues, arguments: {validValues: [0.1]}, mustBe: 0}]", [0.1, 0.2], [1]),
         ("logicalType: date, logicalTypeOptions: {minimum: '2024-01-01'}", [date(2023, 12, 31), date(2024, 1, 1)], [0]),
         ("logicalType: timestamp, logicalTypeOptions: {maximum: '2024-01-01T13:00:00+02:00'}", [NOON, None], [0]),
         ("logicalType: string, logicalTypeOptions: {minLength: 2}", ["日", "日本", "a", None], [0, 2]),
