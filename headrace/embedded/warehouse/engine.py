@@ -141,6 +141,9 @@ class Insert:
         self._inserter.cancel()
 
 
+_DEFAULT_UUID = "de7a0170-0000-4000-8000-000000000000"
+
+
 class Engine:
     """The engine on one folder. One process owns it: a second one is refused by a lock that a kill releases."""
 
@@ -192,15 +195,13 @@ class Engine:
     def _replace_default(self) -> None:
         """Put an ordinary database in the place of chDB's `default`, which opens files by their path.
 
-        chDB makes its own anew at every start. The first time ours is created; later it is attached again, with its
-        tables (`metadata/default.sql` tells).
+        chDB makes its own anew at every start. Ours has a fixed identity, by which its tables are found again; no
+        metadata file is asked for it, since a plain `ATTACH DATABASE default` of one without tables fails ("Cannot
+        find UUID mapping"). A kill between any two of these lines costs nothing.
         """
-        if (self._data / "metadata" / "default.sql").exists():
-            self._steward.run("DETACH DATABASE default SETTINGS check_table_dependencies = 0")
-            self._steward.run("ATTACH DATABASE default")
-        else:
-            self._steward.run("DROP DATABASE IF EXISTS default SYNC")
-            self._steward.run("CREATE DATABASE default ENGINE = Atomic")
+        self._steward.run("DETACH DATABASE default SETTINGS check_table_dependencies = 0")
+        (self._data / "metadata" / "default.sql").unlink(missing_ok=True)
+        self._steward.run(f"ATTACH DATABASE default UUID '{_DEFAULT_UUID}' ENGINE = Atomic")
         engine = self._steward.text("SELECT engine FROM system.databases WHERE name = 'default'", {})
         if engine.strip() != "Atomic":
             raise WrongUse(f"the warehouse's default database is {engine.strip() or 'gone'}, not Atomic")
