@@ -40,6 +40,8 @@ class Endings:
         self._released = released
         self._settled = settled
         self._clock = clock
+        # Places in rejected/ that an entry names whose file is not there yet.
+        self._promised: set[Path] = set()
 
     def done_path(self, entry: FileEntry) -> str:
         """Return where a published file goes, relative to the home."""
@@ -78,7 +80,8 @@ class Endings:
 
     def rejected(self, entry: FileEntry, reason: Reason, detail: str, claimed: ClaimedFile) -> Outgoing:
         """Return the end of a file of which nothing could be published; quality learns of it by a delta."""
-        target = rejected_path(self._paths, entry.dataset, entry.sha256, entry.name)
+        target = rejected_path(self._paths, entry.dataset, entry.sha256, entry.name, promised=self._promised)
+        self._promised.add(target)
         entry = entry.with_changes(
             state=FileState.REJECTED,
             reason=reason.value,
@@ -97,6 +100,7 @@ class Endings:
             write_atomically(target.with_name(f"{target.name}.reason.json"), note.encode())
             self._ended(entry)
             self._move(claimed, target)
+            self._promised.discard(target)
 
         return Outgoing(key=key, entry=entry, delta=delta, committed=committed)
 

@@ -108,11 +108,12 @@ class FileWork:
         try:
             plan = self.planner.plan(claimed, resumed)
         except FileRefused as refusal:
-            yield self.endings.rejected(self._entry(claimed), refusal.reason, refusal.detail, claimed)
+            refused = self.endings.rejected(self._entry(claimed), refusal.reason, refusal.detail, claimed)
+            yield self._closed(refused, seen_ns)
         except ContractInvalid as error:
-            yield self._refused(claimed, Reason.CONTRACT_INVALID, error)
+            yield self._closed(self._refused(claimed, Reason.CONTRACT_INVALID, error), seen_ns)
         except SchemaRefused as error:
-            yield self._refused(claimed, Reason.SCHEMA_INCOMPATIBLE, error)
+            yield self._closed(self._refused(claimed, Reason.SCHEMA_INCOMPATIBLE, error), seen_ns)
         except BROKEN as error:
             if isinstance(error, Transient) or out_of_room(error):
                 raise
@@ -137,13 +138,13 @@ class FileWork:
             try:
                 frame, records = next(frames)
             except FileRefused as refusal:
-                yield self.endings.rejected(entry, refusal.reason, refusal.detail, claimed)
+                yield self._closed(self.endings.rejected(entry, refusal.reason, refusal.detail, claimed), seen_ns)
                 return
             digest = prefix.up_to(frame.next_byte)
             whole = prefix.up_to(claimed.signature.size) if frame.last else entry.sha256
             if whole != entry.sha256 or not self._unchanged(claimed):
                 emit(FileChanged(dataset=entry.dataset, name=entry.name, rows=entry.rows_published))
-                yield self.endings.changed(entry, plan, claimed)
+                yield self._closed(self.endings.changed(entry, plan, claimed), seen_ns)
                 return
             entry = self._advanced(entry, frame, len(records), digest)
             self._record_span("read", entry, started_ns, time.time_ns(), rows=len(records))
@@ -243,10 +244,18 @@ class FileWork:
             committed=committed,
         )
 
+    def _closed(self, last: Outgoing, seen_ns: int) -> Outgoing:
+        """Record the root span of a file that ends before its last row."""
+        self._record_span("file", last.entry, seen_ns, time.time_ns(), rows=last.entry.rows_published)
+        return last
+
     def _record_span(
         self, name: str, entry: FileEntry, start_ns: int, end_ns: int, *, span: str = "", rows: int | None = None
     ) -> None:
-        attributes: dict[str, str | int | float | bool] = {"headrace.name": entry.name}
+        attributes: dict[str, str | int | float | bool] = {
+            "headrace.name": entry.name,
+            "headrace.state": entry.state.value,
+        }
         if rows is not None:
             attributes["headrace.rows"] = rows
         self.tracer.record(

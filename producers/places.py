@@ -3,6 +3,7 @@
 import os
 import secrets
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from headrace.core.files import printable
@@ -50,11 +51,12 @@ def relative(paths: Paths, path: Path) -> str:
     return str(path.relative_to(paths.home))
 
 
-def rejected_path(paths: Paths, dataset: str, sha256: str, name: str) -> Path:
+def rejected_path(paths: Paths, dataset: str, sha256: str, name: str, *, promised: Collection[Path] = ()) -> Path:
     """Return where a rejected file goes: its own name, or with its digest if taken. Room is left for .reason.json."""
     folder = paths.rejected / dataset
     plain = folder / fitted("", name, room=_NAME_BYTES - 20)
-    return plain if not plain.exists() else folder / fitted(f"{sha256[:12]}-", name, room=_NAME_BYTES - 20)
+    free = not plain.exists() and plain not in promised
+    return plain if free else folder / fitted(f"{sha256[:12]}-", name, room=_NAME_BYTES - 20)
 
 
 def move(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from headrace.core.identity import stable_slot
-from headrace.errors import HeadraceError, ProducerFenced, Transient
+from headrace.errors import HeadraceError, ProducerFenced, TransactionFailed, Transient
 from headrace.observability.events import BatchRepeated, StageWaits, emit
 from headrace.observability.tracing import FileTracer
 from headrace.producers.claim import ClaimedFile
@@ -120,11 +120,11 @@ class IngestSlot(threading.Thread):
         return work, messages
 
     def _tell(self, error: Exception, wait: float) -> None:
-        hint = getattr(error, "hint", "") or "free some room on the disk of the home"
-        if isinstance(error, OSError):
-            emit(StageWaits(stage=STAGE, cause=str(error), hint=hint, retry_secs=wait))
-        else:
+        if isinstance(error, TransactionFailed):
             emit(BatchRepeated(stage=STAGE, cause=str(error)))
+        else:
+            hint = getattr(error, "hint", "") or "free some room on the disk of the home"
+            emit(StageWaits(stage=STAGE, cause=str(error), hint=hint, retry_secs=wait))
 
 
 def slot_of(dataset: str, slots: int) -> int:

@@ -13,6 +13,7 @@ import pytest
 from headrace.core.child import EXIT_TERMINAL, Child, wait_until
 from headrace.core.identity import file_id
 from headrace.core.vocabulary import FileState
+from headrace.producers.publisher import transactional_id
 from headrace.schemas import codec
 from headrace.schemas.ledger import FileEntry, read_entry
 from headrace.schemas.registry import Registry
@@ -21,7 +22,7 @@ from headrace.schemas.topics import LEDGER, PROFILES, QUARANTINE, RAW, SYSTEM_TO
 from headrace.settings import Settings
 from headrace.testing.stack import EmbeddedStack
 from headrace.transport.follow import read_topic
-from headrace.transport.kafka import CompactedTopic, Topics
+from headrace.transport.kafka import CompactedTopic, Topics, TransactionalWriter
 
 pytestmark = pytest.mark.stack
 LIMIT_SECS = 30.0
@@ -153,7 +154,7 @@ def test_watcher_publishes_each_content_once_whatever_its_name(home: Home) -> No
 def test_watcher_goes_on_at_the_very_row_after_kill_9(home: Home) -> None:
     rows, seeded = 40_000, random.Random(5)
     home.drop("large.csv", table(rows))
-    for frame_rows in (FRAME_ROWS, 150, 5_000):
+    for frame_rows in (FRAME_ROWS, 5_000):
         stands = max((entry.next_row for entry in home.entries()), default=0)
         step = seeded.randrange(1, 3_000)
         home.wait(lambda entries, goal=stands + step: any(entry.next_row >= goal for entry in entries))  # type: ignore[misc]
@@ -303,6 +304,17 @@ def test_second_watcher_on_a_home_leaves_with_one_clear_line(home: Home) -> None
     assert second.wait(LIMIT_SECS) == EXIT_TERMINAL
     assert "another watcher is at work" in second.last_line()
     assert first.exit_code() is None
+
+
+def test_watcher_whose_slot_another_home_took_over_leaves_for_good(home: Home) -> None:
+    home.drop("a.csv", table(1))
+    home.wait_for_states(a="published")
+    TransactionalWriter(home.settings.kafka_client(), transactional_id(0))
+    home.drop("b.csv", table(2))
+    assert home.watcher.wait(LIMIT_SECS) == EXIT_TERMINAL
+    assert "stop one of them" in home.watcher.output.read_text()
+    home.start()
+    home.wait_for_states(a="published", b="published")
 
 
 def test_stopped_watcher_leaves_at_a_frames_end_and_goes_on_later(home: Home) -> None:

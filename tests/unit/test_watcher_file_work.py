@@ -75,6 +75,10 @@ class Bench:
         self.view = LedgerView()
         self.odd: list[Oddity] = []
         self.spans: list[SpanRecord] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin as a new process does: with the ledger's view, and nothing else remembered."""
         messages = Messages(cast(Registry, Ids()))
         active: set[str] = set()
         endings = Endings(self.paths, messages, released=active.discard, settled=lambda _path, _claimed: None)
@@ -238,7 +242,7 @@ def test_full_disk_at_a_rejection_leaves_the_file_to_be_tried_again(
         with pytest.raises(OSError, match="No space"):
             bench.run(bench.start("a.txt"))
     (work,) = bench.names("work")
-    bench.work.active.clear()
+    bench.restart()
     assert bench.run(bench.work.go_on("orders", work, None))[-1].entry.state is FileState.REJECTED
     assert bench.names("rejected") == ["a.txt", "a.txt.reason.json"]
     assert bench.names("work") == []
@@ -249,7 +253,7 @@ def test_file_killed_after_its_claim_goes_on_under_its_entry(bench: Bench) -> No
     steps = bench.start("a.txt")
     entry = [bench.commit(cast(Outgoing, next(steps))) for _step in range(2)][-1].entry
     steps.close()
-    bench.work.active.clear()
+    bench.restart()
     (work,) = bench.names("work")
     assert bench.view.open_entries() == [entry]
     items = bench.run(bench.work.go_on("orders", work, entry))
@@ -261,7 +265,7 @@ def test_file_that_holds_other_bytes_after_a_kill_is_given_up_and_comes_in_as_ne
     steps = bench.start("a.txt")
     entry = [bench.commit(cast(Outgoing, next(steps))) for _step in range(2)][-1].entry
     steps.close()
-    bench.work.active.clear()
+    bench.restart()
     (work,) = bench.names("work")
     (bench.paths.work / "orders" / work).write_text("one\ntwo\nfour\n")
     items = bench.run(bench.work.go_on("orders", work, entry))
