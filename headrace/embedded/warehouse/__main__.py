@@ -1,75 +1,97 @@
-"""python -m headrace.embedded.warehouse: the warehouse of one home, until SIGTERM or SIGINT."""
+"""The warehouse as a process: python -m headrace.embedded.warehouse, with its settings from the environment."""
 
+import contextlib
 import logging
 import shutil
+import signal
 import socket
 import sys
+from collections.abc import Generator
 from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
 
 import uvicorn
 
+from headrace.core.child import EXIT_TERMINAL
+from headrace.embedded.ports import port_taken
 from headrace.embedded.warehouse.access import Doorkeeper, hosts_of, is_loopback, pipeline_password
 from headrace.embedded.warehouse.app import WarehouseApp
 from headrace.embedded.warehouse.engine import Bounds, Engine
-from headrace.errors import HeadraceError, PortTaken, WrongUse
+from headrace.errors import HeadraceError, Terminal, WrongUse
+from headrace.observability.events import StageStarted, StageStopped, emit
 from headrace.observability.logs import configure_logs
 from headrace.settings import Settings
 
+NAME = "warehouse"
+_KEEP_ALIVE_SECS = 75
+_STOP_SECS = 10
 
-def main() -> None:
-    """Serve until told to stop; what cannot be is one clear line and exit code 1."""
-    settings = Settings()
-    configure_logs(settings.paths(), "warehouse")
-    try:
-        serve(settings)
-    except HeadraceError as error:
-        hint = f"\n  next: {error.hint}" if error.hint else ""
-        sys.stderr.write(f"headrace: {error}{hint}\n")
-        sys.exit(1)
+
+class Server(uvicorn.Server):
+    """uvicorn, but SIGTERM and SIGINT end it with 0: it was asked to leave and did."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Set the handlers for as long as the server runs."""
+        before = {number: signal.signal(number, self._leave) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _leave(self, _number: int, _frame: FrameType | None) -> None:
+        self.should_exit = True
 
 
 def serve(settings: Settings) -> None:
-    """Open the engine, take the port, answer requests, and close in order."""
+    """Lock the folder, take the port, open the engine, and answer requests until SIGTERM or SIGINT."""
     paths = settings.paths()
-    host, port = bind_address(settings)
+    configure_logs(paths, NAME)
+    # A broken-off answer ends by dropping its connection; uvicorn would log each as an error of its own.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    host, port = address(settings)
     password = settings.warehouse_password.get_secret_value()
-    if not is_loopback(host) and not password:
-        raise WrongUse(
-            f"the warehouse would listen on {host}, which other machines can reach, without a password",
-            hint="set HEADRACE_WAREHOUSE_PASSWORD, or bind 127.0.0.1",
-        )
-    listener = _listen(host, port)
-    with listener:
-        engine = Engine(paths.warehouse, _bounds(settings))
+    with bound_socket(host, port) as listener:
+        engine = Engine(paths.warehouse, bounds(settings))
         doorkeeper = Doorkeeper(password, pipeline_password(paths.pipeline_password_file), hosts_of(host))
-        app = WarehouseApp(engine, doorkeeper, _empty_folder(paths.warehouse / "pipes"))
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        app = WarehouseApp(engine, doorkeeper, empty_folder(paths.warehouse / "pipes"))
         config = uvicorn.Config(
             app,
             loop="uvloop",
             http="httptools",
             ws="none",
             lifespan="off",
+            interface="asgi3",
             log_config=None,
             access_log=False,
-            server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=10,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECS,
+            timeout_graceful_shutdown=_STOP_SECS,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        emit(StageStarted(stage=NAME))
+        Server(config).run(sockets=[listener])
         app.close()
         engine.close()
+    emit(StageStopped(stage=NAME))
 
 
-def bind_address(settings: Settings) -> tuple[str, int]:
-    """Return the host and port of this home's warehouse, whatever warehouse_url points elsewhere."""
-    own = settings.model_copy(update={"warehouse_url": ""})
-    host, _, port = own.warehouse_address().removeprefix("http://").rpartition(":")
-    return host.strip("[]"), int(port)
+def address(settings: Settings) -> tuple[str, int]:
+    """Return where to listen; beyond loopback only with a password."""
+    found = urlsplit(settings.model_copy(update={"warehouse_url": ""}).warehouse_address())
+    host, port = found.hostname or "", found.port or settings.warehouse_port
+    if not is_loopback(host) and not settings.warehouse_password.get_secret_value():
+        raise WrongUse(
+            f"the warehouse does not listen on {host} without a password",
+            hint="set HEADRACE_WAREHOUSE_PASSWORD, or let it listen on 127.0.0.1",
+        )
+    return host, port
 
 
-def _bounds(settings: Settings) -> Bounds:
+def bounds(settings: Settings) -> Bounds:
+    """Return what one query may take."""
     return Bounds(
         query_secs=settings.warehouse_query_secs,
         memory_bytes=settings.warehouse_memory_mb * 2**20,
@@ -77,27 +99,33 @@ def _bounds(settings: Settings) -> Bounds:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that holds the address but does not answer yet: clients see a closed port until all is open."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen(128)
+        found.bind((host, port))
     except OSError as error:
-        listener.close()
-        raise PortTaken(
-            f"the warehouse cannot listen on {host}:{port}: {error.strerror}",
-            hint="set HEADRACE_WAREHOUSE_PORT to a free port, or use `headrace up --ports auto`",
-        ) from error
-    return listener
+        found.close()
+        raise port_taken("warehouse_port", port) from error
+    return found
 
 
-def _empty_folder(folder: Path) -> Path:
+def empty_folder(folder: Path) -> Path:
     """Return a folder of our own without what a killed process left in it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     return folder
+
+
+def main() -> None:
+    """Run the warehouse of the home that HEADRACE_HOME names; an error is one line and what to do next."""
+    try:
+        serve(Settings())
+    except HeadraceError as error:
+        print(f"{error}; next: {error.hint}", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)
 
 
 if __name__ == "__main__":

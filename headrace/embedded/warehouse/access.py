@@ -2,13 +2,13 @@
 
 import hmac
 import ipaddress
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from headrace.core.files import write_atomically
 from headrace.embedded.warehouse.engine import Role
 from headrace.embedded.warehouse.faults import AUTHENTICATION_FAILED, Fault
 from headrace.embedded.warehouse.requests import HttpQuery
@@ -80,15 +80,7 @@ def pipeline_password(path: Path) -> str:
     """Return the pipeline's password; the first start makes a random one, readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(secrets.token_urlsafe(32))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        write_atomically(path, secrets.token_urlsafe(32).encode(), mode=0o600)
     password = path.read_text().strip()
     if not password:
         raise WrongUse(f"the password file {path} is empty", hint="delete it; the next start makes a new one")

@@ -170,8 +170,9 @@ SCALAR_PREFIXES: Final = re.compile(r"ai(?:redact|similarity|filter|classify|emb
 COLUMN_FUNCTIONS: Final = frozenset(
     (
         "equals notequals less lessorequals greater greaterorequals like notlike ilike notilike match in notin "
-        "globalin globalnotin and or not xor isnull isnotnull empty notempty if multiif ifnull nullif coalesce assumenotnull "
-        "tonullable cast _cast tostring tolowcardinality lower upper lowerutf8 upperutf8 length lengthutf8 concat "
+        "globalin globalnotin and or not xor isnull isnotnull empty notempty if multiif ifnull nullif coalesce "
+        "assumenotnull tonullable cast _cast tostring tolowcardinality lower upper lowerutf8 upperutf8 length "
+        "lengthutf8 concat "
         "concatwithseparator substring left right position startswith endswith replaceall replaceone "
         "replaceregexpall extract splitbychar splitbystring trimboth trimleft trimright basename hex unhex "
         "cityhash64 siphash64 xxhash64 tuple array lambda count countif uniq uniqif uniqexact uniqcombined uniqhll12 "
