@@ -97,9 +97,13 @@ class RecordLoop:
                 retry_secs = _RETRY_SECS if self._progressed else min(_MOST_RETRY_SECS, retry_secs * 2)
                 self._tell(error, retry_secs)
                 self._stop.wait(retry_secs)
-        self._contracts.close()
         self._status.update(state="stopped")
         emit(StageStopped(stage=self._name))
+
+    def close(self) -> None:
+        """Leave the registry and the contracts."""
+        self._contracts.close()
+        self._registry.close()
 
     def _tell(self, error: HeadraceError, retry_secs: float) -> None:
         if isinstance(error, TransactionFailed):
@@ -199,12 +203,14 @@ def main(slot: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     export = span_export(settings, STAGE)
+    loop = RecordLoop(settings, slot, FileTracer(export), stop)
     try:
-        RecordLoop(settings, slot, FileTracer(export), stop).run()
+        loop.run()
     except HeadraceError as error:
         emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
         sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)
     finally:
+        loop.close()
         export.close()
 
 

@@ -1,5 +1,6 @@
 """A member of a consumer group that reads committed batches, and never guesses where to begin."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,7 @@ class GroupConsumer:
         self._member = member
         self._failure: PositionLost | ServiceUnreachable | None = None
         self._next: dict[Place, int] = {}
+        self._moved: set[Place] = set()
         overrides = {
             "group.id": group,
             "group.instance.id": member,
@@ -56,8 +58,10 @@ class GroupConsumer:
             "partition.assignment.strategy": "cooperative-sticky",
             "enable.partition.eof": True,
         }
+        self._pattern = pattern
+        self._looked_after = False
         self._consumer = Consumer(consumer_config(client, **overrides))
-        self._consumer.subscribe([pattern], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        self._subscribe()
 
     @property
     def places(self) -> frozenset[Place]:
@@ -70,9 +74,15 @@ class GroupConsumer:
         A small batch comes 30 ms after its first message at the latest. Raises PositionLost, ServiceUnreachable,
         and ProducerFenced if another process became this member.
         """
+        if self._next and not self._looked_after:
+            self._look_after()
         messages = self._consume(1, timeout_secs)
         if messages:
-            messages += self._consume(limit - 1, _LINGER_SECS)
+            self._moved.clear()
+            following = self._consume(limit - 1, _LINGER_SECS)
+            # A partition that was taken away meanwhile, and perhaps given back, goes on at its committed offset.
+            # Within one call the client itself drops what became outdated.
+            messages = [one for one in messages if Place(one.topic(), one.partition()) not in self._moved] + following
         if not messages:
             return Batch()
         if any(map(Message.error, messages)):
@@ -99,6 +109,25 @@ class GroupConsumer:
         """Leave; a static member keeps its partitions until its session ends, for its successor."""
         self._consumer.close()
 
+    def _subscribe(self) -> None:
+        self._consumer.subscribe([self._pattern], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+
+    def _look_after(self) -> None:
+        """Join once more if the first assignment lacks a partition.
+
+        A static member that comes back is given what it had, without a rebalance, so topics made in its absence would
+        have no reader. Coming again with its new member id starts one.
+        """
+        self._looked_after = True
+        try:
+            topics = self._consumer.list_topics(timeout=_CALL_SECS).topics
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+        matching = [name for name in topics if re.match(self._pattern, name)]
+        if any(Place(name, number) not in self._next for name in matching for number in topics[name].partitions):
+            self._consumer.unsubscribe()
+            self._subscribe()
+
     def _consume(self, limit: int, timeout_secs: float) -> list[Any]:
         try:
             messages: list[Any] = self._consumer.consume(limit, timeout_secs)
@@ -123,6 +152,7 @@ class GroupConsumer:
 
     def _revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         known = [one for one in revoked if self._next.pop(_place(one), None) is not None]
+        self._moved |= {_place(one) for one in known}
         consumer.incremental_unassign(known)
 
     def _start(self, committed: TopicPartition) -> TopicPartition:
