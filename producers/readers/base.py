@@ -17,7 +17,7 @@ from headrace.schemas.infer import Sample
 from headrace.schemas.record import RecordSchema
 
 RECORD_BYTES = 1 << 20  # a longer record is unreadable: the broker takes messages up to 1 MiB
-FRAME_BYTES = 32 << 20  # source bytes of one frame, so that a frame's memory has a bound whatever the rows look like
+FRAME_BYTES = 8 << 20  # source bytes of one frame, so that its memory has a bound whatever the rows look like
 FRAME_ROWS = 50_000
 SAMPLE_BYTES = 64 << 20
 RAW_BYTES = 64 << 10  # of an unreadable row's source bytes, what travels with it
@@ -190,6 +190,6 @@ class Reader(Protocol):
         its field's type makes the row unreadable (TYPE_MISMATCH).
 
         At least one frame comes, and exactly one, the final one, has `last`. A frame has at most `max_rows` rows and
-        about 32 MiB of source. Rows, byte ranges and reasons do not depend on `max_rows` or on where a read began.
+        8 MiB of source. Rows, byte ranges and reasons do not depend on `max_rows` or on where a read began.
         """
         ...

@@ -16,6 +16,7 @@ windows of any size, finds the same records, and one bad quote costs one line, n
 Positions are in code units (bytes of UTF-8, pairs of bytes of UTF-16), so the same code frames both.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
@@ -79,7 +80,7 @@ def frame_window(window: Units, delimiter: int | None, *, at_end: bool, limit: i
         if len(quotes):
             marks = quotes
             if not _regular(window, quotes, delimiter, at_end) or _oversize(window, lines, after, marks, at_end, limit):
-                quoting = _Walk(window, quotes.tolist(), lines.tolist(), after.tolist(), delimiter, at_end, limit).run()
+                quoting = _Walk(window, _plain(quotes), _plain(lines), _plain(after), delimiter, at_end, limit).run()
                 marks = quoting.sections
     inside = _inside(window, marks)
     outside = np.ones(len(lines), np.bool_) if inside is None else inside[lines] == 0
@@ -197,6 +198,13 @@ def _widths(
     return np.asarray(counts + 1, np.int64)
 
 
+def _plain(positions: Positions | npt.NDArray[np.intp]) -> "array[int]":
+    """Return positions as an array of plain ints: quick to read one by one, at a quarter of a list's memory."""
+    plain = array("q")
+    plain.frombytes(positions.astype(np.int64).tobytes())
+    return plain
+
+
 def too_large(size: int) -> str:
     """Return what a TOO_LARGE record's detail says."""
     return f"the record has {size:,} bytes"
@@ -211,9 +219,9 @@ class _Walk:
     def __init__(
         self,
         window: Units,
-        quotes: list[int],
-        lines: list[int],
-        after: list[int],
+        quotes: "array[int]",
+        lines: "array[int]",
+        after: "array[int]",
         delimiter: int,
         at_end: bool,
         limit: int,

@@ -33,6 +33,7 @@ _BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _OBJECT = re.compile(rb'\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|\})')
 SAMPLE_CELLS = 10_000_000
+WINDOW_BYTES = 4 << 20  # Python objects take up to fifty times the bytes of their text
 
 
 class NdjsonReader:
@@ -60,7 +61,7 @@ class NdjsonReader:
         keys: dict[str, None] = {}
         bad: BadLine | None = None
         rows = 0
-        for chunk in read_chunks(stream, start, delimiter=None, max_rows=FRAME_ROWS):
+        for chunk in read_chunks(stream, start, delimiter=None, max_rows=FRAME_ROWS, most_bytes=WINDOW_BYTES):
             rows += len(chunk) + (chunk.giant is not None)
             for index in range(len(chunk)):
                 try:
@@ -88,7 +89,9 @@ class NdjsonReader:
         tables: list[pl.DataFrame] = []
         quoted: set[int] = set()
         cells = 0
-        for chunk in read_chunks(stream, layout.data_start, delimiter=None, max_rows=FRAME_ROWS):
+        for chunk in read_chunks(
+            stream, layout.data_start, delimiter=None, max_rows=FRAME_ROWS, most_bytes=WINDOW_BYTES
+        ):
             lines, _problems = _lines(chunk, frozenset(layout.columns), fractions_as_text=True)
             table, strings = text_lines(lines, layout)
             tables.append(table)
@@ -113,7 +116,8 @@ class NdjsonReader:
         wanted = Columns.of(layout, schema, columns)
         keys = frozenset(layout.columns)
         row = start_row
-        for chunk in read_chunks(stream, max(start_byte, layout.data_start), delimiter=None, max_rows=max_rows):
+        start = max(start_byte, layout.data_start)
+        for chunk in read_chunks(stream, start, delimiter=None, max_rows=max_rows, most_bytes=WINDOW_BYTES):
             lines, problems = _lines(chunk, keys)
             table, misfits = parse_lines(lines, layout, wanted)
             frame = assemble(chunk, row, problems, table, misfits)

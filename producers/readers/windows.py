@@ -10,12 +10,22 @@ import numpy as np
 
 from headrace.core.vocabulary import Reason
 from headrace.producers.readers.base import FRAME_BYTES, RAW_BYTES, RECORD_BYTES, Problem, UnreadableRow
-from headrace.producers.readers.boundaries import CARRIAGE_RETURN, LINE_FEED, Framed, Units, frame_window, too_large
+from headrace.producers.readers.boundaries import (
+    CARRIAGE_RETURN,
+    LINE_FEED,
+    QUOTE,
+    Framed,
+    Units,
+    frame_window,
+    too_large,
+)
 
 FIRST_WINDOW = 4 << 20
-# A window must hold more than one longest record. Sixteen MiB keep the arrays that describe it under 200 MB, also when
-# every second byte is a delimiter.
-SMALLEST_WINDOW, LARGEST_WINDOW = 2 * RECORD_BYTES, FRAME_BYTES // 2
+# A window must hold more than one longest record. Eight MiB keep the arrays that describe it under 200 MB, whatever the
+# bytes are.
+SMALLEST_WINDOW, LARGEST_WINDOW = 2 * RECORD_BYTES, FRAME_BYTES
+# Line ends and quotes are held as positions, eight bytes each, several times over.
+DENSE = 3_000_000
 SCAN_BYTES = 1 << 20
 
 
@@ -72,10 +82,11 @@ def read_chunks(
     max_rows: int,
     dtype: str = "u1",
     limit_bytes: int = RECORD_BYTES,
+    most_bytes: int = 0,
 ) -> Iterator[Chunk]:
     """Give the file's records from a record boundary on, at most `max_rows` at a time; the last chunk has `last`.
 
-    Blocks on the disk only. Memory is a window of at most 16 MiB and the arrays that describe it.
+    Blocks on the disk only. Memory is a window of at most `most_bytes` (0: 8 MiB) and the arrays that describe it.
     """
     size = stream.seek(0, os.SEEK_END)
     unit = np.dtype(dtype).itemsize
@@ -86,6 +97,8 @@ def read_chunks(
         data = stream.read(window_bytes)
         at_end = len(data) < window_bytes or position + len(data) >= size
         units: Units = np.frombuffer(data, dtype, count=len(data) // unit)
+        if len(units) > SMALLEST_WINDOW // unit and _dense(units):
+            units, at_end = units[: SMALLEST_WINDOW // unit], False
         framed = frame_window(units, delimiter, at_end=at_end, limit=limit)
         yield from (chunks := _Cut(units, position, framed, at_end, max_rows)).chunks()
         if at_end:
@@ -99,7 +112,12 @@ def read_chunks(
             if position >= size:
                 return
         rows = max(1, chunks.rows)
-        window_bytes = min(max(consumed * max_rows // rows * 17 // 16, SMALLEST_WINDOW), LARGEST_WINDOW)
+        window_bytes = min(max(consumed * max_rows // rows * 17 // 16, SMALLEST_WINDOW), most_bytes or LARGEST_WINDOW)
+
+
+def _dense(units: Units) -> bool:
+    marks = (LINE_FEED, CARRIAGE_RETURN, QUOTE)
+    return sum(int(np.count_nonzero(units == mark)) for mark in marks) > DENSE
 
 
 class _Cut:
