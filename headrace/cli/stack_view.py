@@ -69,9 +69,14 @@ class Progress:
         self._say, self._monotonic = say, monotonic
         self._since = monotonic()
         self._states: dict[str, str] = {}
+        self._phase = ""
 
     def show(self, report: SupervisorReport) -> None:
-        """Say what has changed since the last report."""
+        """Say what has changed since the last report; times count from the start, or from the wish to stop."""
+        if report["phase"] != self._phase:
+            if report["phase"] == "draining":
+                self._since = self._monotonic()
+            self._phase = report["phase"]
         for name, process in report["processes"].items():
             state = process["state"]
             if self._states.get(name) == state:
@@ -93,7 +98,7 @@ class LineView:
         self._settings, self._monotonic = settings, monotonic
         self._console = Console()
         self._live: Live | None = None
-        self._progress = Progress(self._console.print if self._console.is_terminal else click.echo, monotonic)
+        self._progress = Progress(self._say, monotonic)
         self._shown_at = 0.0
         self._announced = False
 
@@ -107,6 +112,10 @@ class LineView:
             self.close()
         elif self._announced:
             self._refresh()
+
+    def _say(self, line: str) -> None:
+        """Print one line above the live table; an error's own brackets are not markup."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _refresh(self) -> None:
         pause = _LIVE_SECS if self._console.is_terminal else _PLAIN_SECS
