@@ -73,9 +73,10 @@ def run_slots(settings: Settings, slots: list[int], stop: threading.Event) -> in
     failed: list[HeadraceError] = []
 
     def work(slot: int) -> None:
+        registry = Registry(settings)
         tools = SlotTools(
             client=settings.kafka_client(),
-            registry=Registry(settings),
+            registry=registry,
             sink=lambda: ClickHouseSink(Warehouse(settings)),
             tracer=FileTracer(export),
             tell=functools.partial(status.tell, slot),
@@ -86,6 +87,7 @@ def run_slots(settings: Settings, slots: list[int], stop: threading.Event) -> in
             failed.append(error)
         finally:
             stop.set()
+            registry.close()
 
     threads = [threading.Thread(target=work, args=(slot,), name=f"slot-{slot}") for slot in slots]
     for thread in threads:

@@ -83,6 +83,9 @@ class Sink(Protocol):
     def open(self, target: Target) -> bool:
         """Return True if the target's table exists; raises WarehouseRefused if it could not hold off a repeat."""
 
+    def forget(self, target: Target) -> None:
+        """Look at the table anew when it is needed next: a person may have mended it."""
+
     def widen(self, target: Target, schema: RecordSchema, low_cardinality: frozenset[str]) -> None:
         """Make a dataset's table, or add the columns that a new schema brings; never changes a type."""
 

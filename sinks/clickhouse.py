@@ -20,8 +20,10 @@ _LOW_CARDINALITY = re.compile(r"LowCardinality\((.+)\)")
 
 @dataclass
 class _Table:
-    """What is known of a table: its columns' types without LowCardinality."""
+    """What is known of a table: its columns' types are without LowCardinality."""
 
+    engine: str
+    definition: str
     columns: dict[str, str]
 
 
@@ -33,39 +35,39 @@ class ClickHouseSink:
         self._tables: dict[str, _Table] = {}
 
     def prepare(self) -> None:
-        """Apply the numbered DDL files that this warehouse has not seen."""
+        """Apply the numbered DDL files that this warehouse has not seen, and see which tables there are."""
         apply_ddl(self._warehouse)
+        self._look()
 
     def open(self, target: Target) -> bool:
         """Return True if the table exists; raises WarehouseRefused if its deduplication window is too small.
 
         With ClickHouse's default window of 0 an insert's token is ignored, so a repeat would double the rows.
         """
+        if target.table not in self._tables:
+            self._look(target.table)
+        found = self._tables.get(target.table)
+        if found is not None:
+            _check_window(target.table, found)
+        return found is not None
+
+    def forget(self, target: Target) -> None:
+        """Look at the table anew when it is needed next: a person may have mended it."""
         self._tables.pop(target.table, None)
-        found = self._warehouse.rows(
-            "SELECT engine, engine_full FROM system.tables "
-            "WHERE database = {database:String} AND name = {table:String}",
-            {"database": DATABASE, "table": target.table},
-        )
-        if not found:
-            return False
-        engine, definition = found[0]
-        _check_window(target.table, str(engine), str(definition))
-        self._tables[target.table] = _Table(self._columns(target.table))
-        return True
 
     def widen(self, target: Target, schema: RecordSchema, low_cardinality: frozenset[str]) -> None:
         """Make the table, or add the columns that are missing; raises SchemaRefused if a column has another type."""
         if target.table not in self._tables and not self.open(target):
             self._warehouse.execute(create_table(schema, low_cardinality))
             emit(TableWidened(table=target.table, columns=", ".join(field.name for field in schema.data_fields)))
-            self.open(target)
+            self._look(target.table)
         known = self._tables[target.table].columns
         missing = [field for field in schema.data_fields if field.name not in known]
         if missing:
             self._warehouse.execute(add_columns(schema.dataset, missing, low_cardinality))
             emit(TableWidened(table=target.table, columns=", ".join(field.name for field in missing)))
-            known = self._tables[target.table].columns = self._columns(target.table)
+            self._look(target.table)
+            known = self._tables[target.table].columns
         for field in schema.data_fields:
             if known.get(field.name) != column_type(field):
                 raise SchemaRefused(
@@ -99,12 +101,21 @@ class ClickHouseSink:
         """Drop the connection."""
         self._warehouse.close()
 
-    def _columns(self, table: str) -> dict[str, str]:
-        rows = self._warehouse.rows(
-            "SELECT name, type FROM system.columns WHERE database = {database:String} AND table = {table:String}",
-            {"database": DATABASE, "table": table},
-        )
-        return {str(name): _plain(str(kind)) for name, kind in rows}
+    def _look(self, table: str = "") -> None:
+        """Learn what a table is, or all of them."""
+        asked = {"database": DATABASE, "table": table}
+        which = "database = {database:String} AND {table:String} IN ('', `table`)"
+        columns: dict[str, dict[str, str]] = {}
+        for owner, name, kind in self._warehouse.rows(
+            f"SELECT `table`, name, type FROM system.columns WHERE {which}",  # noqa: S608
+            asked,
+        ):
+            columns.setdefault(owner, {})[name] = _plain(kind)
+        for name, engine, definition in self._warehouse.rows(
+            f"SELECT name AS `table`, engine, engine_full FROM system.tables WHERE {which}",  # noqa: S608
+            asked,
+        ):
+            self._tables[name] = _Table(engine, definition, columns.get(name, {}))
 
 
 def _plain(kind: str) -> str:
@@ -112,13 +123,13 @@ def _plain(kind: str) -> str:
     return found[1] if found else kind
 
 
-def _check_window(table: str, engine: str, definition: str) -> None:
-    replicated = engine.startswith(("Replicated", "Shared"))
-    found = (_REPLICATED_WINDOW if replicated else _WINDOW).search(definition)
+def _check_window(name: str, table: _Table) -> None:
+    replicated = table.engine.startswith(("Replicated", "Shared"))
+    found = (_REPLICATED_WINDOW if replicated else _WINDOW).search(table.definition)
     window = int(found[1]) if found else (DEDUPLICATION_WINDOW if replicated else 0)
     if window < DEDUPLICATION_WINDOW:
         setting = f"{'' if replicated else 'non_'}replicated_deduplication_window"
         raise WarehouseRefused(
-            f'table "{table}": {setting} is {window}, so a repeated insert would double rows',
-            hint=f"ALTER TABLE {DATABASE}.{table} MODIFY SETTING {setting} = {DEDUPLICATION_WINDOW}",
+            f'table "{name}": {setting} is {window}, so a repeated insert would double rows',
+            hint=f"ALTER TABLE {DATABASE}.{name} MODIFY SETTING {setting} = {DEDUPLICATION_WINDOW}",
         )

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from headrace.errors import HeadraceError, ServiceUnreachable, WarehouseRefused
@@ -54,14 +54,10 @@ class Inserter:
 
     def outcomes(self, *, timeout_secs: float = 0.0) -> list[Outcome] | None:
         """Return what became of the round once it is over, None before; waits at most `timeout_secs` for it."""
-        if self._round is None:
+        if self._round is None or not wait([self._round], timeout_secs).done:
             return None
-        try:
-            found = self._round.result(timeout_secs)
-        except TimeoutError:
-            return None
-        self._round = None
-        return found
+        over, self._round = self._round, None
+        return over.result()
 
     def close(self) -> None:
         """Wait for the INSERT that is under way, then leave."""

@@ -230,11 +230,21 @@ def _contradict(entry: FileEntry, found: Counted) -> None:
 def run(settings: Settings, stop: threading.Event) -> None:
     """Balance receipts until asked to stop; raises ProducerFenced when another reconciler has taken over."""
     status = StageStatus(settings.paths(), _STAGE)
-    warehouse = Warehouse(settings)
+    warehouse, registry = Warehouse(settings), Registry(settings)
+    try:
+        _run(settings, TableCounts(warehouse), registry, status, stop)
+    finally:
+        warehouse.close()
+        registry.close()
+
+
+def _run(
+    settings: Settings, counts: TableCounts, registry: Registry, status: StageStatus, stop: threading.Event
+) -> None:
     wait_secs = _IDLE_SECS
     while not stop.is_set():
         try:
-            reconciler = Reconciler(settings.kafka_client(), Registry(settings), TableCounts(warehouse))
+            reconciler = Reconciler(settings.kafka_client(), registry, counts)
             try:
                 while not stop.is_set():
                     status.update(rows=reconciler.step(), lag=reconciler.open_files)
@@ -249,7 +259,6 @@ def run(settings: Settings, stop: threading.Event) -> None:
             emit(StageWaits(stage=_STAGE, cause=str(error), hint=error.hint, retry_secs=wait_secs))
             stop.wait(wait_secs)
             wait_secs = min(wait_secs * 2, _LONGEST_WAIT_SECS)
-    warehouse.close()
 
 
 @click.command()

@@ -73,13 +73,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class SlotTools:
-    """What a slot works with. `sink` makes a connection of its own at each call: one to prepare, one to insert."""
+    """What a slot works with. `sink` makes a connection of its own at each call: one to prepare, one to insert.
+
+    `target_of` says where a topic's messages go, None for topics that are not stored.
+    """
 
     client: Mapping[str, str]
     registry: Registry
     sink: Callable[[], Sink]
     tracer: FileTracer
     tell: Callable[[Progress], None] = field(default=lambda _progress: None)
+    target_of: Callable[[str], Target | None] = target_of
 
 
 class SinkSlot:
@@ -129,7 +133,7 @@ class SinkSlot:
         self._record()
 
     def close(self) -> None:
-        """Wait for the INSERT under way, note how far things came, and leave. Call it after any error too."""
+        """Wait for the INSERT under way, note how far things came, and leave. Call it after any error too, but once."""
         self._closing.set()
         self._inserter.close()
         for outcome in self._inserter.outcomes() or ():
@@ -146,7 +150,7 @@ class SinkSlot:
     def _find_partitions(self) -> None:
         existing = self._reader.partitions()
         for topic, count in existing.items():
-            target = target_of(topic)
+            target = self._tools.target_of(topic)
             for partition in range(count if target else 0):
                 place = Place(topic, partition)
                 if target and place not in self._partitions and stable_slot(str(place), self._slots) == self._slot:
@@ -175,8 +179,12 @@ class SinkSlot:
 
     def _open(self, due: list[_Partition]) -> None:
         recorded = self._reader.recorded([one.place for one in due])
+        bounds = self._reader.bounds([one.place for one in due])
         for one in due:
-            low, high = self._reader.bounds(one.place)
+            if one.place not in bounds:
+                self._find_at = time.monotonic() + _POLL_SECS
+                continue
+            low, high = bounds[one.place]
             one.behind = high - max(low, recorded.get(one.place, 0))
             try:
                 beginning = self._beginning(one, low, high, recorded.get(one.place))
@@ -217,6 +225,7 @@ class SinkSlot:
         self._reader.stop(one.place)
         one.backlog = None
         self._drop(one.place)
+        self._sink.forget(one.target)
         place = str(one.place)
         emit(PartitionHalted(place=place, code=error.code, cause=str(error), hint=error.hint, retry_secs=retry_secs))
 

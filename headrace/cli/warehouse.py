@@ -25,8 +25,9 @@ def sql(query: str, output_format: str) -> None:
     """
     chosen = output_format or ("PrettyCompact" if sys.stdout.isatty() else "TabSeparatedWithNames")
     out = sys.stdout.buffer
-    for chunk in Warehouse(Settings(), person=True).stream(query, chosen):
-        out.write(chunk)
+    with Warehouse(Settings(), person=True) as warehouse:
+        for chunk in warehouse.stream(query, chosen):
+            out.write(chunk)
     out.flush()
 
 
@@ -49,7 +50,8 @@ def list_rows(dataset: str | None, as_json: bool) -> None:
     """
     names = ("dataset", "file", "stage", "code", "field", "rule", "rows", "first_row", "latest_at")
     parameters = {"dataset": check_dataset_name(dataset) if dataset else ""}
-    found = [dict(zip(names, row, strict=True)) for row in Warehouse(Settings(), person=True).rows(query, parameters)]
+    with Warehouse(Settings(), person=True) as warehouse:
+        found = [dict(zip(names, row, strict=True)) for row in warehouse.rows(query, parameters)]
     if as_json:
         click.echo(json.dumps(found, default=str, ensure_ascii=False, indent=2))
         return
@@ -86,7 +88,8 @@ def show(dataset: str, file: str, row: int, limit: int, as_json: bool) -> None:
     if not set(file) <= set("0123456789abcdef"):
         raise WrongUse(f'file "{file}" is not an id', hint="headrace quarantine list shows the ids")
     parameters = {"dataset": check_dataset_name(dataset), "file": file, "row": row, "limit": limit}
-    text = b"".join(Warehouse(Settings(), person=True).stream(query, "JSONEachRow", parameters))
+    with Warehouse(Settings(), person=True) as warehouse:
+        text = b"".join(warehouse.stream(query, "JSONEachRow", parameters))
     # ClickHouse writes bytes that are no UTF-8 as they are; they are replaced here, and stay whole in the table.
     rows = [json.loads(line.decode("utf-8", "replace"), strict=False) for line in text.splitlines() if line]
     if as_json:

@@ -1,21 +1,29 @@
 """A consumer of partitions that are assigned by hand: no group membership, so nothing rebalances."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import Message
 
 from headrace.errors import ServiceUnreachable
 from headrace.transport.kafka import consumer_config
 
 _CALL_SECS = 10.0
+_LIBRDKAFKA_LOG = logging.getLogger("headrace.librdkafka")
 # The partition's log no longer holds the offset, or the topic is gone.
 _LOST = {
     KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001
     KafkaError.OFFSET_OUT_OF_RANGE,
+}
+_ABSENT = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
 }
 
 
@@ -94,17 +102,37 @@ class PartitionReader:
     def __init__(self, client: Mapping[str, str], group: str) -> None:
         self._address = client["bootstrap.servers"]
         self._consumer = Consumer(consumer_config(client, **{"group.id": group, "enable.partition.eof": True}))
+        # Questions have a connection of their own: behind a waiting fetch each would take up to fetch.wait.max.ms.
+        config: dict[str, Any] = {**client, "logger": _LIBRDKAFKA_LOG}
+        self._admin = AdminClient(config)
         self._started: set[Place] = set()
 
     def partitions(self) -> dict[str, int]:
         """Return the number of partitions of every topic; raises ServiceUnreachable."""
-        metadata = self._ask(self._consumer.list_topics, timeout=_CALL_SECS)
+        metadata = self._ask(self._admin.list_topics, timeout=_CALL_SECS)
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
-    def bounds(self, place: Place) -> tuple[int, int]:
-        """Return (first readable offset, end) as the broker knows them now; raises ServiceUnreachable."""
-        low, high = self._ask(self._consumer.get_watermark_offsets, TopicPartition(*place), timeout=_CALL_SECS)
-        return int(low), int(high)
+    def bounds(self, places: Sequence[Place]) -> dict[Place, tuple[int, int]]:
+        """Return (first readable offset, end) of partitions as the broker knows them now; raises ServiceUnreachable.
+
+        A partition that is gone meanwhile, or so new that it has no leader yet, is left out.
+        """
+        lows = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        highs = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return {place: (lows[place], highs[place]) for place in places if place in lows and place in highs}
+
+    def _offsets(self, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:
+        asked = {TopicPartition(*place): which for place in places}
+        futures = self._admin.list_offsets(asked, request_timeout=_CALL_SECS) if asked else {}
+        found = {}
+        for place, future in futures.items():
+            try:
+                found[Place(place.topic, place.partition)] = int(future.result().offset)
+            except KafkaException as error:
+                cause = error.args[0]
+                if cause.code() not in _ABSENT:
+                    raise self._unreachable(cause) from error
+        return found
 
     def recorded(self, places: Iterable[Place]) -> dict[Place, int]:
         """Return the offsets that `record` left, where there are any; raises ServiceUnreachable."""
@@ -170,8 +198,10 @@ class PartitionReader:
         try:
             return function(*arguments, **options)
         except KafkaException as error:
-            cause = error.args[0].str()
-            raise ServiceUnreachable(f"Kafka at {self._address}: {cause}", hint="headrace status") from error
+            raise self._unreachable(error.args[0]) from error
+
+    def _unreachable(self, cause: KafkaError) -> ServiceUnreachable:
+        return ServiceUnreachable(f"Kafka at {self._address}: {cause.str()}", hint="headrace status")
 
 
 def _split(messages: list[Any]) -> list[Run]:

@@ -1,7 +1,8 @@
 """ClickHouse over its HTTP interface: statements, queries, and inserts that are one block each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -41,6 +42,16 @@ class Warehouse:
         self._person = person
         self._client: Client | None = None
         self.address = settings.warehouse_address()
+
+    def __enter__(self) -> Self:
+        """Return this client, to be closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Drop the connections."""
+        self.close()
 
     def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that gives no rows."""
@@ -104,6 +115,7 @@ class Warehouse:
             autogenerate_session_id=False,
             show_clickhouse_errors="scrub",
             client_name="headrace",
+            dedicated_pool=True,
         )
 
     def _translate(self, error: ClickHouseError) -> HeadraceError:

@@ -1,0 +1,369 @@
+"""The sink against real Kafka and a real warehouse: every row once, whatever is killed and whoever takes over."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import polars as pl
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from headrace.core.identity import trace_id
+from headrace.errors import ProducerFenced, ServiceUnreachable
+from headrace.observability.tracing import FileTracer, SpanRecord
+from headrace.schemas.codec import encode, polars_schema
+from headrace.schemas.record import FieldType, RecordField, RecordSchema
+from headrace.schemas.registry import Registry
+from headrace.schemas.topics import dataset_topics
+from headrace.settings import Settings
+from headrace.sinks.base import Block, Sink, target_of
+from headrace.sinks.clickhouse import ClickHouseSink
+from headrace.sinks.sink_loop import Progress, SinkSlot, SlotTools
+from headrace.testing.stack import EmbeddedStack
+from headrace.transport.kafka import Topics, TransactionalWriter
+from headrace.transport.warehouse import Warehouse
+
+pytestmark = pytest.mark.stack
+
+FILE = "0123456789abcdef"
+LIMIT_SECS = 60.0
+
+
+class DiedError(BaseException):
+    """Stands for a kill -9 of the process at exactly this point."""
+
+
+@dataclass
+class Dataset:
+    """A dataset of its own on the shared stack, and what was written to its valid topic."""
+
+    settings: Settings
+    name: str
+    schema: RecordSchema
+    registry: Registry
+    writer: TransactionalWriter
+    warehouse: Warehouse
+    rows: int = 0
+
+    def publish(self, rows: int, *, abort: bool = False, schema: RecordSchema | None = None) -> None:
+        """Write rows in one transaction."""
+        chosen = schema or self.schema
+        schema_id = self.registry.register(f"{self.name}.valid-value", chosen.text())
+        numbers = pl.int_range(self.rows, self.rows + rows, dtype=pl.Int64, eager=True)
+        columns = {item.name: numbers for item in chosen.data_fields} | {"_row": numbers}
+        frame = pl.DataFrame(columns | {"_file": [FILE] * rows}).select(item.name for item in chosen.fields)
+        messages = encode(frame.cast(dict(polars_schema(chosen))), chosen, schema_id)  # type: ignore[arg-type]
+        self.writer.begin()
+        self.writer.write(f"{self.name}.valid", messages, partition=0)
+        if abort:
+            self.writer.abort()
+        else:
+            self.writer.commit()
+            self.rows += rows
+
+    def counts(self) -> tuple[int, int]:
+        """Return (rows, distinct rows) in the table."""
+        query = f"SELECT count(), uniqExact(_file, _row) FROM headrace.`{self.name}`"
+        [(rows, distinct)] = self.warehouse.rows(query)
+        return rows, distinct
+
+    def stored(self) -> bool:
+        """Return True once the table has as many rows as were written."""
+        exists = self.warehouse.rows(
+            "SELECT name FROM system.tables WHERE database = 'headrace' AND name = {name:String}", {"name": self.name}
+        )
+        return bool(exists) and self.counts()[0] >= self.rows
+
+
+@dataclass
+class Owner:
+    """A running slot, and what it told."""
+
+    slot: SinkSlot
+    told: list[Progress]
+    spans: list[SpanRecord]
+    closed: bool = False
+
+    def close(self) -> None:
+        """Let the slot leave, if it did not yet."""
+        if not self.closed:
+            self.closed = True
+            self.slot.close()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Let the slot work until something is so."""
+        deadline = time.monotonic() + LIMIT_SECS
+        while not condition():
+            assert time.monotonic() < deadline, self.told[-3:]
+            for _ in range(3):
+                self.slot.step()
+
+    def halted(self, dataset: Dataset) -> bool:
+        """Return True while the dataset's partition is put aside."""
+        return bool(self.told) and f"{dataset.name}.valid/0" in self.told[-1].halted
+
+
+@pytest.fixture
+def dataset(stack: EmbeddedStack) -> Iterator[Dataset]:
+    name = f"sink_{uuid4().hex[:10]}"
+    schema = RecordSchema(name, (RecordField("number", FieldType.LONG),))
+    registry = Registry(stack.settings)
+    Topics(stack.settings.kafka_client()).ensure(dataset_topics(name))
+    writer = TransactionalWriter(stack.settings.kafka_client(), f"test-{name}")
+    with Warehouse(stack.settings) as warehouse:
+        yield Dataset(stack.settings, name, schema, registry, writer, warehouse)
+    registry.close()
+
+
+@pytest.fixture
+def own(stack: EmbeddedStack) -> Iterator[Callable[..., Owner]]:
+    """Start owners of the one slot; they are closed at the end. Their own topics only: others share the stack."""
+    owners: list[Owner] = []
+
+    def start(dataset: Dataset, sink: Callable[[Warehouse], Sink] = ClickHouseSink) -> Owner:
+        mine = {f"{dataset.name}.valid", f"{dataset.name}.quarantine"}
+        told: list[Progress] = []
+        spans: list[SpanRecord] = []
+        tools = SlotTools(
+            client=stack.settings.kafka_client(),
+            registry=dataset.registry,
+            sink=lambda: sink(Warehouse(stack.settings)),
+            tracer=FileTracer(spans.append),
+            tell=told.append,
+            target_of=lambda topic: target_of(topic) if topic in mine else None,
+        )
+        owner = Owner(SinkSlot(tools, slot=0, slots=1), told, spans)
+        owners.append(owner)
+        return owner
+
+    yield start
+    for owner in owners:
+        owner.close()
+
+
+class DiesBefore(ClickHouseSink):
+    """Dies when a block is to be inserted: the intent is committed, the rows are not there."""
+
+    def insert(self, block: Block) -> None:
+        raise DiedError
+
+
+class DiesAfter(ClickHouseSink):
+    """Dies when a block was inserted: nobody was told."""
+
+    def insert(self, block: Block) -> None:
+        super().insert(block)
+        raise DiedError
+
+
+def test_sink_stores_every_row_with_its_place_and_trace(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    dataset.publish(3)
+    owner = own(dataset)
+    owner.until(dataset.stored)
+    query = (
+        f"SELECT number, _file, _row, _topic, _partition, _offset, _trace FROM headrace.{dataset.name} ORDER BY _row"
+    )
+    topic, trace = f"{dataset.name}.valid", trace_id(dataset.name, FILE)
+    assert dataset.warehouse.rows(query) == [(n, FILE, n, topic, 0, n, trace) for n in range(3)]
+    owner.until(lambda: bool(owner.spans))
+    assert {(span.name, span.trace_id) for span in owner.spans} == {("store", trace)}
+
+
+def test_lag_is_0_at_the_end_although_offsets_have_gaps(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    dataset.publish(5)
+    dataset.publish(5, abort=True)
+    dataset.publish(5)
+    owner = own(dataset)
+    owner.until(lambda: dataset.stored() and owner.told[-1].lag == 0)
+    assert dataset.counts() == (10, 10)
+
+
+@pytest.mark.parametrize("death", [DiesBefore, DiesAfter])
+def test_rows_are_stored_once_when_the_sink_dies_around_an_insert(
+    death: type[ClickHouseSink], dataset: Dataset, own: Callable[..., Owner]
+) -> None:
+    dataset.publish(100)
+    first = own(dataset, death)
+    with pytest.raises(DiedError):
+        first.until(lambda: False)
+    dataset.publish(50)
+    own(dataset).until(dataset.stored)
+    assert dataset.counts() == (150, 150)
+
+
+def test_repeat_keeps_its_token_although_more_has_come(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    """The dead owner's INSERT may reach the warehouse after the new owner looked: only the token holds it off."""
+    dataset.publish(100)
+    caught: list[Block] = []
+
+    class Loses(ClickHouseSink):
+        def insert(self, block: Block) -> None:
+            caught.append(block)
+            raise DiedError
+
+    with pytest.raises(DiedError):
+        own(dataset, Loses).until(lambda: False)
+    dataset.publish(50)
+    own(dataset).until(dataset.stored)
+    ClickHouseSink(dataset.warehouse).insert(caught[0])
+    assert dataset.counts() == (150, 150)
+
+
+def test_former_owner_is_fenced_before_it_can_insert_anything_new(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    dataset.publish(10)
+    zombie = own(dataset)
+    zombie.until(dataset.stored)
+    owner = own(dataset)
+    dataset.publish(10)
+    with pytest.raises(ProducerFenced):
+        zombie.until(lambda: False)
+    owner.until(dataset.stored)
+    assert dataset.counts() == (20, 20)
+
+
+def test_insert_of_a_former_owner_that_wakes_late_changes_nothing(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    dataset.publish(10)
+    reached, wake = threading.Event(), threading.Event()
+
+    class Sleeps(ClickHouseSink):
+        def insert(self, block: Block) -> None:
+            reached.set()
+            assert wake.wait(LIMIT_SECS)
+            super().insert(block)
+
+    zombie = own(dataset, Sleeps)
+    zombie.until(reached.is_set)
+    dataset.publish(10)
+    own(dataset).until(dataset.stored)
+    wake.set()
+    zombie.close()
+    assert dataset.counts() == (20, 20)
+
+
+def test_sink_waits_for_a_warehouse_that_does_not_answer(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    failures = [0]
+
+    class Away(ClickHouseSink):
+        def insert(self, block: Block) -> None:
+            failures[0] += 1
+            if failures[0] <= 3:
+                raise ServiceUnreachable("away")
+            super().insert(block)
+
+    dataset.publish(10)
+    owner = own(dataset, Away)
+    owner.until(lambda: failures[0] >= 2)
+    owner.until(lambda: bool(owner.told))
+    assert owner.told[-1].lag >= 10
+    owner.until(dataset.stored)
+    assert dataset.counts() == (10, 10)
+
+
+def test_table_that_forgets_tokens_is_refused_and_mended_by_the_hint(
+    dataset: Dataset, own: Callable[..., Owner]
+) -> None:
+    warehouse = dataset.warehouse
+    dataset.publish(10)
+    own(dataset).until(dataset.stored)
+    setting = f"ALTER TABLE headrace.{dataset.name} MODIFY SETTING non_replicated_deduplication_window"
+    warehouse.execute(f"{setting} = 0")
+    dataset.publish(10)
+    owner = own(dataset)
+    owner.until(lambda: owner.halted(dataset))
+    assert dataset.counts() == (10, 10)
+    warehouse.execute(f"{setting} = 10000")
+    owner.until(dataset.stored)
+    assert dataset.counts() == (20, 20)
+
+
+def test_new_schema_widens_the_table_before_its_first_row(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    dataset.publish(2)
+    owner = own(dataset)
+    owner.until(dataset.stored)
+    wide = dataclasses.replace(
+        dataset.schema, data_fields=(*dataset.schema.data_fields, RecordField("price", FieldType.DOUBLE, "Price €"))
+    )
+    dataset.publish(2, schema=wide)
+    dataset.publish(1)
+    owner.until(dataset.stored)
+    rows = dataset.warehouse.rows(f"SELECT _row, price FROM headrace.{dataset.name} ORDER BY _row")
+    assert rows == [(0, None), (1, None), (2, 2.0), (3, 3.0), (4, None)]
+
+
+def test_changed_type_halts_the_partition_and_alters_nothing(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    dataset.publish(2)
+    owner = own(dataset)
+    owner.until(dataset.stored)
+    dataset.warehouse.execute(f"ALTER TABLE headrace.{dataset.name} MODIFY COLUMN number Nullable(String)")
+    dataset.publish(2)
+    again = own(dataset)
+    again.until(lambda: again.halted(dataset))
+    assert dataset.counts() == (2, 2)
+
+
+def test_rows_that_retention_deleted_halt_the_partition(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    dataset.publish(10)
+    own(dataset).until(dataset.stored)
+    dataset.publish(10)
+    place = TopicPartition(f"{dataset.name}.valid", 0, 15)
+    admin = AdminClient(dict(dataset.settings.kafka_client()))
+    for future in admin.delete_records([place]).values():
+        future.result(LIMIT_SECS)
+    owner = own(dataset)
+    owner.until(lambda: owner.halted(dataset))
+    assert dataset.counts() == (10, 10)
+
+
+def test_foreign_message_halts_its_partition_and_no_other(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    dataset.writer.begin()
+    dataset.writer.write(f"{dataset.name}.valid", [b"not ours"], partition=0)
+    dataset.writer.commit()
+    owner = own(dataset)
+    owner.until(lambda: owner.halted(dataset))
+    assert f"{dataset.name}.quarantine/0" not in owner.told[-1].halted
+
+
+def test_rows_are_stored_once_over_real_kills(dataset: Dataset) -> None:
+    environment = os.environ | {
+        f"HEADRACE_{name.upper()}": str(value)
+        for name, value in dataset.settings.model_dump().items()
+        if isinstance(value, (str, int, float, os.PathLike)) and value != ""
+    }
+    command = [sys.executable, "-m", "headrace.sinks.app"]
+    deadline = time.monotonic() + LIMIT_SECS
+    for _kill in range(3):
+        process = subprocess.Popen(command, env=environment)
+        before = dataset.rows
+        try:
+            for _batch in range(6):
+                dataset.publish(4_000)
+            while _rows(dataset) <= before and time.monotonic() < deadline:
+                pass
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    dataset.publish(10)
+    process = subprocess.Popen(command, env=environment)
+    try:
+        while _rows(dataset) < dataset.rows and time.monotonic() < deadline:
+            pass
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+    assert dataset.counts() == (dataset.rows, dataset.rows)
+
+
+def _rows(dataset: Dataset) -> int:
+    exists = dataset.warehouse.rows(
+        "SELECT total_rows FROM system.tables WHERE database = 'headrace' AND name = {name:String}",
+        {"name": dataset.name},
+    )
+    return int(exists[0][0]) if exists else 0
