@@ -22,6 +22,7 @@ from headrace.producers.readers.base import (
 )
 from headrace.producers.readers.columns import Columns
 from headrace.producers.readers.json_lines import BadLine, parse_line
+from headrace.producers.readers.json_quick import parse_quickly, value_places
 from headrace.producers.readers.json_table import Line, line_problem, parse_lines, text_lines
 from headrace.producers.readers.signatures import foreign_format
 from headrace.producers.readers.values import shorten
@@ -64,6 +65,8 @@ class NdjsonReader:
         for chunk in read_chunks(stream, start, delimiter=None, max_rows=FRAME_ROWS, most_bytes=WINDOW_BYTES):
             rows += len(chunk) + (chunk.giant is not None)
             for index in range(len(chunk)):
+                if index == 1 and value_places(chunk, tuple(keys)) is not None:
+                    break
                 try:
                     found = parse_line(chunk.source(index).decode())
                 except BadLine as error:
@@ -118,9 +121,12 @@ class NdjsonReader:
         row = start_row
         start = max(start_byte, layout.data_start)
         for chunk in read_chunks(stream, start, delimiter=None, max_rows=max_rows, most_bytes=WINDOW_BYTES):
-            lines, problems = _lines(chunk, keys)
-            table, misfits = parse_lines(lines, layout, wanted)
-            frame = assemble(chunk, row, problems, table, misfits)
+            quick = parse_quickly(chunk, layout, wanted)
+            if quick is not None:
+                frame = assemble(chunk, row, {}, quick, {})
+            else:
+                lines, problems = _lines(chunk, keys)
+                frame = assemble(chunk, row, problems, *parse_lines(lines, layout, wanted))
             row = frame.next_row
             yield frame
 

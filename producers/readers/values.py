@@ -83,7 +83,8 @@ def shorten(text: str) -> str:
 
 def _parse(texts: pl.Series, field: RecordField, zone: str) -> pl.Series:
     if field.type in FRACTIONS:
-        numbers = texts.cast(DIRECT[field.type], strict=False)
+        # by way of 64 bits also to 32, as JSON's numbers go: one text is one value, whichever way it came
+        numbers = texts.cast(pl.Float64, strict=False).cast(DIRECT[field.type])
         return numbers.set(overflowed(numbers, texts), None)
     if field.type is FieldType.BOOLEAN:
         lowered = texts.str.to_lowercase()

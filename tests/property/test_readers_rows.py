@@ -6,6 +6,7 @@ from datetime import date, datetime, timezone
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,6 +143,71 @@ def lines_of(found: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[byte
 def test_json_rows_are_read_alike_in_frames_of_any_size(lines: list[bytes], plain: list[bytes]) -> None:
     first = json.dumps(dict.fromkeys([*FIELDS, "odd"])).encode()
     check_reader(NdjsonReader(), b"\n".join([first, *plain, *lines]), FIELDS)
+
+
+ODD_VALUES = [
+    "1.5",
+    "-0",
+    '"1"',
+    '"-0"',
+    "true",
+    "null",
+    "1e999",
+    '"\\ud800"',
+    '" :"',
+    '":"',
+    '{"text":1}',
+    "[1]",
+    "NaN",
+    "01",
+    '"a',
+]
+SLOW = "headrace.producers.readers.ndjson.parse_quickly"
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    found=st.lists(plain_objects, min_size=1, max_size=4),
+    odd=st.lists(st.tuples(st.integers(0, 3), st.sampled_from([*FIELDS]), st.sampled_from(ODD_VALUES)), max_size=2),
+    style=st.sampled_from([(",", ":"), (", ", ": "), (" ,", " : "), (",", " :")]),
+    twice=st.booleans(),
+)
+def test_lines_that_are_alike_are_read_as_they_would_be_one_by_one(
+    found: list[dict[str, Any]], odd: list[tuple[int, str, str]], style: tuple[str, str], twice: bool
+) -> None:
+    texts = [{name: json.dumps(value[name], ensure_ascii=False) for name in FIELDS} for value in found]
+    for row, name, value in odd:
+        texts[row % len(texts)][name] = value
+    pairs = [[f'"{name}"{style[1]}{value}' for name, value in text.items()] for text in texts]
+    if twice and odd:
+        pairs[-1][-1] = pairs[-1][0]
+    lines = ["{" + style[0].join(line) + "}" for line in pairs]
+    content = "\n".join([json.dumps(dict.fromkeys(FIELDS)), *lines]).encode()
+
+    read = read_bytes(content, FIELDS, name="file.ndjson")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SLOW, lambda *_: None)
+        slow = read_bytes(content, FIELDS, name="file.ndjson")
+    assert read.table.equals(slow.table)
+    assert read.unreadable == slow.unreadable
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_lines_that_are_alike_go_the_quick_way(separators: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    value = {
+        "whole": 1,
+        "small": -2,
+        "fraction": 0.5,
+        "single": 3,
+        "truth": True,
+        "day": None,
+        "moment": None,
+        "text": "é",
+    }
+    content = b"\n".join(json.dumps(value, separators=separators, ensure_ascii=False).encode() for _ in range(3))
+    monkeypatch.setattr("headrace.producers.readers.ndjson.parse_lines", None)
+    assert len(read_bytes(content, FIELDS, name="file.ndjson").rows) == 3
 
 
 moments = st.datetimes(timezones=st.just(timezone.utc))  # noqa: UP017
