@@ -17,11 +17,14 @@ from typing import Any
 import psutil
 
 from headrace.core.child import wait_until
+from headrace.core.guarded import guarded_command
+from headrace.runtime.home import read_report
 from headrace.settings import Settings
 
 HEADRACE = [sys.executable, "-m", "headrace.cli"]
 FINAL = frozenset({"balanced", "partial", "changed", "rejected", "skipped"})
 _NOT_FOUND = 404
+_START_SECS, _STOP_SECS = 180.0, 90.0
 
 
 class RunningLine:
@@ -34,15 +37,31 @@ class RunningLine:
         self.settings = Settings(home=self.home)
 
     def __enter__(self) -> "RunningLine":
-        """Start and return when everything is ready."""
-        self.headrace("up", "--detach", "--ports", "auto")
+        """Start and return when everything is ready. The line dies with this process, whatever becomes of that."""
+        command = guarded_command([*HEADRACE, "up", "--ports", "auto"])
+        with (self.home / "up.out").open("wb") as output:
+            self._up = subprocess.Popen(command, env=self.environment, stdout=output, stderr=subprocess.STDOUT)
+
+        def ready() -> bool:
+            if self._up.poll() is not None:
+                raise RuntimeError(f"headrace up: exit {self._up.poll()}\n{self._output()}")
+            return (read_report(self.settings.paths()) or {}).get("phase") == "running"
+
+        wait_for(ready, _START_SECS, self._output)
         return self
+
+    def _output(self) -> str:
+        return (self.home / "up.out").read_text(errors="replace")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop the line and remove a temporary home."""
-        self.headrace("down")
+        self._up.terminate()
+        try:
+            self._up.wait(_STOP_SECS)
+        finally:
+            self._up.kill()
         if self._temporary:
             self._temporary.cleanup()
 

@@ -118,7 +118,7 @@ def test_fifo_does_not_block_the_watcher(line: RunningLine) -> None:
     os.mkfifo(folder / "pipe.csv")
     line.drop("bad_fifo", "good.csv", HEADER + GOOD)
     try:
-        receipts = {receipt["file"]: receipt for receipt in line.final_receipts("bad_fifo", 1)}
+        receipts = {receipt["file"]: receipt for receipt in line.final_receipts("bad_fifo", 2)}
         assert receipts["good.csv"]["state"] == "balanced"
         assert stat.S_ISFIFO((folder / "pipe.csv").stat().st_mode)
     finally:

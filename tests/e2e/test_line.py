@@ -53,27 +53,30 @@ def test_confluents_own_deserializer_reads_the_records(line: RunningLine, tmp_pa
     file = tmp_path / "fruit.csv"
     file.write_text("name,grams\napple,150\npear,170\n")
     line.headrace("drop", str(file), "--dataset", "fruit", "--wait")
-    registry = SchemaRegistryClient({"url": line.settings.registry_address()})
-    deserialize = AvroDeserializer(registry)
-    config = {"group.id": "test-fruit", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
-    consumer = Consumer(line.settings.kafka_client() | config)
-    consumer.subscribe(["fruit.valid"])
-    found: list[Any] = []
-    try:
-        while len(found) < 2:
-            message = consumer.poll(20.0)
-            assert message is not None
-            assert message.error() is None
-            context = SerializationContext("fruit.valid", MessageField.VALUE)
-            found.append(deserialize(message.value(), context))
-            headers: dict[str, Any] = dict(message.headers() or [])
-            assert re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
-    finally:
-        consumer.close()
+    with SchemaRegistryClient({"url": line.settings.registry_address()}) as registry:
+        found = records_of(line, "fruit.valid", 2, AvroDeserializer(registry))
     assert [(record["name"], record["grams"], record["_row"]) for record in found] == [
         ("apple", 150, 0),
         ("pear", 170, 1),
     ]
+
+
+def records_of(line: RunningLine, topic: str, count: int, deserialize: AvroDeserializer) -> list[Any]:
+    config = {"group.id": f"test-{topic}", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
+    consumer = Consumer(line.settings.kafka_client() | config)
+    consumer.subscribe([topic])
+    found: list[Any] = []
+    try:
+        while len(found) < count:
+            message: Any = consumer.poll(20.0)
+            assert message is not None, f"{len(found)} of {count} records"
+            assert message.error() is None
+            found.append(deserialize(message.value(), SerializationContext(topic, MessageField.VALUE)))
+            headers = dict(message.headers() or [])
+            assert re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
+    finally:
+        consumer.close()
+    return found
 
 
 def test_one_trace_leads_from_the_file_to_the_table(line: RunningLine, tmp_path: Path) -> None:
