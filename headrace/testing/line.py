@@ -45,7 +45,8 @@ class RunningLine:
         def ready() -> bool:
             if self._up.poll() is not None:
                 raise RuntimeError(f"headrace up: exit {self._up.poll()}\n{self._output()}")
-            return (read_report(self.settings.paths()) or {}).get("phase") == "running"
+            report = read_report(self.settings.paths())
+            return report is not None and report["phase"] == "running"
 
         wait_for(ready, _START_SECS, self._output)
         return self
