@@ -2,10 +2,12 @@
 
 import contextlib
 import logging
+import os
 import shutil
 import signal
 import socket
 import sys
+import time
 from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
@@ -48,6 +50,9 @@ class Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Lock the folder, take the port, open the engine, and answer requests until SIGTERM or SIGINT."""
     paths = settings.paths()
+    # The engine takes its time zone from the process. Every time of ours is UTC, wherever the machine stands.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
     configure_logs(paths, NAME)
     # A broken-off answer ends by dropping its connection; uvicorn would log each as an error of its own.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

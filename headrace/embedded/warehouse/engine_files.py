@@ -54,7 +54,6 @@ def write_engine_files(folder: Path, *, query_secs: int, memory_bytes: int, resu
     server.write_text(
         "<clickhouse>"
         f"<user_directories><users_xml><path>{_escaped(str(users))}</path></users_xml></user_directories>"
-        "<timezone>UTC</timezone>"
         f"<max_server_memory_usage>{2 * memory_bytes}</max_server_memory_usage>"
         "<mark_cache_size>67108864</mark_cache_size>"
         "<uncompressed_cache_size>0</uncompressed_cache_size>"
@@ -90,7 +89,8 @@ def _users(*, query_secs: int, memory_bytes: int, result_bytes: int) -> str:
         "GRANT TABLE ENGINE ON *",
     ]
     roles = {
-        "reader": [f"GRANT {_READ} ON *.*"],
+        # Some table functions (zeros, generateRandom) ask for the right to temporary tables.
+        "reader": [f"GRANT {_READ}, CREATE TEMPORARY TABLE ON *.*"],
         "writer": [*changing, *revoked, f"REVOKE {_CHANGE} ON {HOME_DATABASE}.*"],
         "pipeline": [*changing, *revoked],
         "steward": ["GRANT CREATE DATABASE, DROP DATABASE, KILL QUERY, SELECT, SHOW ON *.*"],

@@ -112,6 +112,7 @@ TABLE_FUNCTIONS: Final = frozenset(
         "mergetreeprojection",
     }
 )
+# Not Buffer: it writes on with nobody's rights, so it would carry rows into any database.
 TABLE_ENGINES: Final = frozenset(
     {
         "mergetree",
@@ -129,7 +130,6 @@ TABLE_ENGINES: Final = frozenset(
         "join",
         "set",
         "merge",
-        "buffer",
     }
 )
 DATABASE_ENGINES: Final = frozenset({"atomic"})
