@@ -39,7 +39,7 @@ def check_beginning(settings: Settings, registry: Registry, place: Place) -> Non
 
 def _judged(reader: PartitionReader, registry: Registry, place: Place) -> bool:
     """Return True if a partition holds a committed message that the judge wrote."""
-    low, high = reader.bounds(place)
+    low, high = reader.bounds([place]).get(place, (0, 0))
     if low == high == 0:
         return False
     if low > 0 and place.topic.endswith(VALID):

@@ -15,6 +15,7 @@ from headrace.transport.partition_reader import Place, Run
 SESSION_MS = 6_000
 _CALL_SECS = 10.0
 _LINGER_SECS = 0.03
+_FATAL = {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID}  # noqa: SLF001
 _LOST = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001
 
 # Says that a partition without a committed offset may begin at 0, or raises PositionLost.
@@ -173,7 +174,7 @@ class GroupConsumer:
         error: KafkaError | None = message.error()
         if error is None:
             return False
-        if error.fatal():
+        if error.code() in _FATAL:
             what = f'member "{self._member}": {error.str()}'
             raise ProducerFenced(what, hint="another process with this slot has taken over; stop one of them")
         place = Place(str(message.topic()), int(message.partition() or 0))
