@@ -69,7 +69,7 @@ def ask(
     body: bytes | None = data
     if statement and (data is not None or method != "POST"):
         parameters = {"query": statement, **parameters}
-    elif method == "POST":
+    elif data is None and method == "POST":
         body = statement.encode("utf-8", "surrogatepass")
     try:
         connection.request(method, f"{path}?{urlencode(parameters)}", body, dict(headers or {}))

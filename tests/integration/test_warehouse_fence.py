@@ -1,6 +1,7 @@
 """Design.md §8, line by line, against a running warehouse: what is refused, and beside it what is not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -218,7 +219,7 @@ def test_every_table_function_of_this_engine_is_allowed_by_list_or_refused(wareh
         name for name in names if ask(warehouse, f"EXPLAIN AST SELECT * FROM {name}()").code not in {NOT_GRANTED, 62}
     ]
     assert len(names) > 90
-    assert len(allowed) > 15
+    assert len(allowed) >= 15
     assert {name.lower() for name in allowed} <= rules.TABLE_FUNCTIONS
 
 
@@ -286,7 +287,8 @@ def test_settings_that_change_what_a_statement_means_are_refused_everywhere(ware
         f"SELECT 1 SETTINGS `{setting}` = 1",
     ):
         assert ask(warehouse, statement).code == NOT_GRANTED, statement
-    assert ask(warehouse, "SELECT 1", **{setting: "1"}).code == NOT_GRANTED
+    url: dict[str, Any] = {setting: "1"}
+    assert ask(warehouse, "SELECT 1", **url).code == NOT_GRANTED
 
 
 def test_names_with_control_characters_are_refused(warehouse: Settings) -> None:
@@ -376,7 +378,8 @@ def test_time_memory_and_result_are_bounded(warehouse: Settings) -> None:
     for setting in ("max_execution_time", "max_memory_usage", "max_result_bytes"):
         for value in ("0", "99999999999"):
             assert ask(warehouse, f"SELECT 1 SETTINGS {setting} = {value}").code == 452
-            assert ask(warehouse, "SELECT 1", **{setting: value}).code == 452
+            url: dict[str, Any] = {setting: value}
+            assert ask(warehouse, "SELECT 1", **url).code == 452
         assert ask(warehouse, f"SELECT 1 SETTINGS {setting} = 200").status == 200
 
 
