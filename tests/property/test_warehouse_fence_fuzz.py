@@ -19,7 +19,7 @@ from headrace.testing.stack import EmbeddedStack
 from headrace.testing.warehouse import ask
 
 CANARY = "CANARY-5b1d02"
-slow = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slow = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 quick = settings(deadline=None, max_examples=300)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
