@@ -85,9 +85,11 @@ class Handle:
         """Run a statement of ours and return its answer as unescaped text."""
         return self.run(sql, "TabSeparatedRaw", parameters).body.decode(errors="replace")
 
-    def change(self, name: str, value: str) -> None:
-        """SET one setting."""
-        self.run(f"SET {quote_name(name)} = {quote_text(value)}")
+    def change(self, values: Mapping[str, str]) -> None:
+        """SET some settings; none: does nothing."""
+        if values:
+            settings = ", ".join(f"{quote_name(name)} = {quote_text(value)}" for name, value in values.items())
+            self.run(f"SET {settings}")
 
     def use(self, database: str) -> None:
         """Make a database the current one."""

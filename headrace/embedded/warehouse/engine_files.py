@@ -55,6 +55,7 @@ def write_engine_files(folder: Path, *, query_secs: int, memory_bytes: int, resu
         "<clickhouse>"
         f"<user_directories><users_xml><path>{_escaped(str(users))}</path></users_xml></user_directories>"
         f"<max_server_memory_usage>{2 * memory_bytes}</max_server_memory_usage>"
+        "<max_thread_pool_free_size>16</max_thread_pool_free_size>"
         "<mark_cache_size>67108864</mark_cache_size>"
         "<uncompressed_cache_size>0</uncompressed_cache_size>"
         "<index_mark_cache_size>16777216</index_mark_cache_size>"

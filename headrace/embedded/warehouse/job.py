@@ -1,7 +1,7 @@
 """One request's work on the engine. Everything here blocks and runs on a worker thread."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ from headrace.embedded.warehouse.faults import (
 )
 from headrace.embedded.warehouse.fence import Act, Admitted, Fence
 from headrace.embedded.warehouse.formats import Output
+from headrace.embedded.warehouse.lexer import quote_text
 from headrace.embedded.warehouse.requests import HttpQuery
 from headrace.embedded.warehouse.sessions import Sessions
 
@@ -88,10 +89,9 @@ class Jobs:
             raise Fault(NOT_IMPLEMENTED, "INSERT ... SELECT with inline data (input()) is not supported here")
         if evaluates_data(job.statement):
             harmless = checked is not None and self._fence.harmless_values(checked)
-            for name in ("interpret", "deduce_templates_of"):
-                self._set(job, f"input_format_values_{name}_expressions", str(int(harmless)))
-        for name, value in job.query.parameters.items():
-            job.handle.change(f"param_{name}", value)
+            kinds = ("interpret", "deduce_templates_of")
+            self._set(job, {f"input_format_values_{kind}_expressions": str(int(harmless)) for kind in kinds})
+        job.handle.change({f"param_{name}": value for name, value in job.query.parameters.items()})
         job.insert = job.handle.insert(output.before, output.named)
 
     def append(self, job: Job, pieces: Iterable[bytes]) -> None:
@@ -152,24 +152,26 @@ class Jobs:
         return job
 
     def _apply_settings(self, job: Job) -> None:
-        for name, value in job.query.settings:
+        for name, _ in job.query.settings:
             if not name.isidentifier():
                 raise Fault(UNKNOWN_SETTING, f"Unknown setting '{name}'")
             self._fence.check_setting(name)
-            self._set(job, name, value)
+        self._set(job, dict(job.query.settings))
 
-    def _set(self, job: Job, name: str, value: str) -> None:
-        """SET for this request only: a session's own value comes back at the end."""
+    def _set(self, job: Job, values: Mapping[str, str]) -> None:
+        """SET for this request only: a session's own values come back at the end."""
+        if not values:
+            return
         if job.session:
-            found = job.handle.text(
-                "SELECT value, changed FROM system.settings WHERE name = {name:String} FORMAT TabSeparated",
-                {"name": name},
+            names = ", ".join(quote_text(name) for name in values)
+            found = job.handle.run(
+                f"SELECT name, value, changed FROM system.settings WHERE name IN ({names})"  # noqa: S608 - quoted
             )
-            if found:
-                old, changed = found.removesuffix("\n").rsplit("\t", 1)
+            for line in found.body.decode().splitlines():
+                name, old, changed = line.split("\t")
                 literal = f"'{old}'" if changed == "1" and not old.startswith("auto(") else "DEFAULT"
                 job.restore = ((name, literal), *job.restore)
-        job.handle.change(name, value)
+        job.handle.change(values)
 
     def _narrow(self, job: Job, act: Act) -> None:
         """Leave a handle no more than the statement's act needs."""
@@ -178,10 +180,10 @@ class Jobs:
                 raise Fault(READONLY, "Cannot execute query in readonly mode. For queries over HTTP use POST.")
             return
         if act is Act.READ:
-            job.handle.change("log_comment", job.mark)
+            job.handle.change({"log_comment": job.mark})
             job.handle.take(Role.READER)
             if not job.session:
-                job.handle.change("readonly", "2")
+                job.handle.change({"readonly": "2"})
 
 
 def output_of_insert(admitted: Admitted) -> Output | None:
