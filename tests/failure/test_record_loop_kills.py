@@ -96,7 +96,13 @@ class Flow:
 
     def _read(self, stage: str) -> list[bytes]:
         consumer = Consumer(
-            {**self.client, "group.id": "test", "isolation.level": "read_committed", "enable.partition.eof": True}
+            {
+                **self.client,
+                "group.id": "test",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,
+            }
         )
         topic = f"{self.dataset}.{stage}"
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(self.partitions)])

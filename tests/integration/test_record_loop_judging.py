@@ -112,7 +112,13 @@ class Line:
 
     def read(self, topic: str, partition: int = 0) -> list[Any]:
         consumer = Consumer(
-            {**self.client, "group.id": "test", "isolation.level": "read_committed", "enable.partition.eof": True}
+            {
+                **self.client,
+                "group.id": "test",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,
+            }
         )
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
         found: list[Any] = []
