@@ -11,13 +11,14 @@ import psutil
 from headrace.testing.line import RunningLine, wait_for
 
 _LIMIT_SECS = 600.0
+_LOOK_SECS = 0.3
 
 
 def rows_in(line: RunningLine, dataset: str) -> int:
     """Return how many rows of a dataset are stored or in quarantine."""
-    quarantined = f"SELECT count() FROM headrace.quarantine WHERE dataset = '{dataset}'"
-    counts = [line.value(f"SELECT count() FROM headrace.{dataset}"), line.value(quarantined)]
-    return sum(int(count or 0) for count in counts)
+    stored = f"(SELECT count() FROM headrace.{dataset})"
+    quarantined = f"(SELECT count() FROM headrace.quarantine WHERE dataset = '{dataset}')"
+    return int(line.value(f"SELECT {stored} + {quarantined}") or 0)
 
 
 def wait_for_value(line: RunningLine, query: str, value: str) -> None:
@@ -26,8 +27,8 @@ def wait_for_value(line: RunningLine, query: str, value: str) -> None:
 
 
 def wait_for_rows(line: RunningLine, dataset: str, rows: int) -> None:
-    """Wait until a dataset has that many rows in the tables."""
-    wait_for(lambda: rows_in(line, dataset) >= rows, _LIMIT_SECS, lambda: f"{rows} rows of {dataset}", 0.05)
+    """Wait until a dataset has that many rows in the tables. Looks seldom: each look is work for the warehouse."""
+    wait_for(lambda: rows_in(line, dataset) >= rows, _LIMIT_SECS, lambda: f"{rows} rows of {dataset}", _LOOK_SECS)
 
 
 class StageSpeeds:

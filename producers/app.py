@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from headrace.core.child import EXIT_TERMINAL
+from headrace.core.collector import relax_collector
 from headrace.errors import AlreadyRunning, HeadraceError, Terminal
 from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
 from headrace.observability.export import span_export
@@ -133,6 +134,7 @@ def main() -> None:
     """Run the process `watcher`; exit with 78 on an error that a restart cannot mend."""
     settings = Settings()
     configure_logs(settings.paths(), STAGE)
+    relax_collector()
     try:
         run(settings)
     except HeadraceError as error:

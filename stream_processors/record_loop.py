@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import click
 
 from headrace.core.child import EXIT_TERMINAL
+from headrace.core.collector import relax_collector
 from headrace.errors import HeadraceError, Terminal, TransactionFailed
 from headrace.observability.events import (
     BatchRepeated,
@@ -199,6 +200,7 @@ def main(slot: int) -> None:
     """Judge raw messages until SIGTERM; exit with 78 on an error that a restart cannot mend."""
     settings = Settings()
     configure_logs(settings.paths(), STAGE if slot == 0 else f"{STAGE}-{slot}")
+    relax_collector()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

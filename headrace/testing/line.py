@@ -39,6 +39,7 @@ class RunningLine:
     def __enter__(self) -> "RunningLine":
         """Start and return when everything is ready. The line dies with this process, whatever becomes of that."""
         command = guarded_command([*HEADRACE, "up", "--ports", "auto"])
+        self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "up.out").open("wb") as output:
             self._up = subprocess.Popen(command, env=self.environment, stdout=output, stderr=subprocess.STDOUT)
 
