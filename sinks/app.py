@@ -7,6 +7,7 @@ import threading
 
 import click
 
+from headrace.core.collector import relax_collector
 from headrace.errors import HeadraceError, Transient
 from headrace.observability.events import BatchRepeated, StageFailed, StageStarted, StageStopped, emit
 from headrace.observability.export import span_export
@@ -22,6 +23,8 @@ from headrace.transport.kafka import Topics
 from headrace.transport.warehouse import Warehouse
 
 _FIRST_WAIT_SECS, _LONGEST_WAIT_SECS = 0.5, 10.0
+# A stop waits for no longer than that when Kafka is away.
+_ANSWER_SECS = 3.0
 
 
 class SlotsStatus:
@@ -110,6 +113,7 @@ def main(slot: int | None) -> None:
     """Store what is valid, quarantined, profiled and alerted in the warehouse, exactly once."""
     settings = Settings()
     configure_logs(settings.paths(), "sink")
+    relax_collector()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -125,7 +129,9 @@ def wait_for_topics(settings: Settings, stop: threading.Event) -> None:
     """Create the system topics that are missing, waiting for Kafka as long as it takes."""
     while not stop.is_set():
         try:
-            Topics(settings.kafka_client(), settings.replication_factor).ensure(SYSTEM_TOPICS)
+            topics = Topics(settings.kafka_client(), settings.replication_factor)
+            topics.partitions(_ANSWER_SECS)
+            topics.ensure(SYSTEM_TOPICS)
         except HeadraceError as error:
             if not isinstance(error, Transient):
                 raise

@@ -1,5 +1,6 @@
 """What the sinks agree on: where a topic's messages are stored, the block that is inserted at once, and the store."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,8 +87,11 @@ class Sink(Protocol):
     def forget(self, target: Target) -> None:
         """Look at the table anew when it is needed next: a person may have mended it."""
 
-    def widen(self, target: Target, schema: RecordSchema, low_cardinality: frozenset[str]) -> None:
-        """Make a dataset's table, or add the columns that a new schema brings; never changes a type."""
+    def widen(self, target: Target, schema: RecordSchema, low_cardinality: Callable[[], frozenset[str]]) -> None:
+        """Make a dataset's table, or add the columns that a new schema brings; never changes a type.
+
+        `low_cardinality` tells, if asked, which text columns have few distinct values.
+        """
 
     def count(self, target: Target, place: Place, first: int = 0, last: int = 2**63 - 1) -> int:
         """Return how many rows of a range of offsets are stored; 0 if there is no table."""

@@ -25,7 +25,8 @@ from headrace.sinks.tables import INSERTED_SYSTEM_COLUMNS
 from headrace.transport.partition_reader import Place, Run
 
 BLOCK_ROWS = 100_000
-BLOCK_BYTES = 64 * 2**20
+# Half of what a block may have: its bytes, its columns and the request are in memory at once.
+BLOCK_BYTES = 32 * 2**20
 # A column of text pays as LowCardinality when its values repeat this often, and only then (docs/decisions/0011).
 _SAMPLE_ROWS, _REPEATS, _MOST_DISTINCT = 1_000, 20, 5_000
 _SYNC = bytes(16)
@@ -117,6 +118,11 @@ class Backlog:
         self.rows -= segment.rows
         self._exactly = -1
         return segment
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of the waiting messages."""
+        return sum(segment.size for segment in self._segments)
 
     @property
     def since(self) -> float:

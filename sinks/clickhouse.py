@@ -1,6 +1,7 @@
 """The sink into ClickHouse: tables that follow the schemas, and inserts that a repeat does not double."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.errors import SchemaRefused, WarehouseRefused
@@ -55,16 +56,16 @@ class ClickHouseSink:
         """Look at the table anew when it is needed next: a person may have mended it."""
         self._tables.pop(target.table, None)
 
-    def widen(self, target: Target, schema: RecordSchema, low_cardinality: frozenset[str]) -> None:
+    def widen(self, target: Target, schema: RecordSchema, low_cardinality: Callable[[], frozenset[str]]) -> None:
         """Make the table, or add the columns that are missing; raises SchemaRefused if a column has another type."""
         if target.table not in self._tables and not self.open(target):
-            self._warehouse.execute(create_table(schema, low_cardinality))
+            self._warehouse.execute(create_table(schema, low_cardinality()))
             emit(TableWidened(table=target.table, columns=", ".join(field.name for field in schema.data_fields)))
             self._look(target.table)
         known = self._tables[target.table].columns
         missing = [field for field in schema.data_fields if field.name not in known]
         if missing:
-            self._warehouse.execute(add_columns(schema.dataset, missing, low_cardinality))
+            self._warehouse.execute(add_columns(schema.dataset, missing, low_cardinality()))
             emit(TableWidened(table=target.table, columns=", ".join(field.name for field in missing)))
             self._look(target.table)
             known = self._tables[target.table].columns

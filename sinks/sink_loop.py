@@ -21,6 +21,7 @@ from headrace.schemas.topics import BLOCKS
 from headrace.sinks.base import Block, Sink, Target, target_of
 from headrace.sinks.beginnings import Beginning, Known, find_beginning
 from headrace.sinks.blocks import (
+    BLOCK_BYTES,
     BLOCK_ROWS,
     TOMBSTONE,
     Backlog,
@@ -40,8 +41,8 @@ _POLL_MESSAGES, _POLL_SECS = 20_000, 0.05
 _FIND_SECS, _RECORD_SECS = 1.0, 0.5
 # A partition's small blocks are this far apart, and messages wait no longer than that to fill a block.
 _PAUSE_SECS, _LINGER_SECS = 0.2, 0.5
-# Messages read ahead: the round that is inserted, the one prepared, and this.
-_MOST_WAITING_ROWS = 2 * BLOCK_ROWS
+# What is read ahead of the round that is inserted and the one prepared: memory stays below 500 MB.
+_MOST_WAITING_ROWS, _MOST_WAITING_BYTES = BLOCK_ROWS * 3 // 2, BLOCK_BYTES * 3 // 2
 _FIRST_RETRY_SECS, _LONGEST_RETRY_SECS = 1.0, 60.0
 _HALTING = (PositionLost, WarehouseRefused, SchemaRefused)
 
@@ -122,7 +123,7 @@ class SinkSlot:
         if now >= self._find_at:
             self._find_at = now + _FIND_SECS
             self._find_partitions()
-        if sum(one.backlog.rows for one in self._partitions.values() if one.backlog) < _MOST_WAITING_ROWS:
+        if self._has_room():
             self._take(self._reader.poll(_POLL_MESSAGES, _POLL_SECS))
             outcomes = self._inserter.outcomes()
         else:
@@ -131,6 +132,11 @@ class SinkSlot:
             self._settle(outcome)
         self._advance()
         self._record()
+
+    def _has_room(self) -> bool:
+        waiting = [one.backlog for one in self._partitions.values() if one.backlog]
+        rows, size = sum(backlog.rows for backlog in waiting), sum(backlog.size for backlog in waiting)
+        return rows < _MOST_WAITING_ROWS and size < _MOST_WAITING_BYTES
 
     def close(self) -> None:
         """Wait for the INSERT under way, note how far things came, and leave. Call it after any error too, but once."""
@@ -326,7 +332,7 @@ class SinkSlot:
         if schema is None or schema.dataset != one.target.table:
             raise self._unknown(one, segment)
         frame = record_frame(segment, schema, one.place)
-        self._sink.widen(one.target, schema, repetitive_columns(frame))
+        self._sink.widen(one.target, schema, lambda: repetitive_columns(frame))
         files = {file: segment.parents.get(trace_id(one.target.table, file), "") for file in frame["_file"].unique()}
         return record_block(segment, frame, one.place, one.target), files
 
