@@ -27,7 +27,7 @@ from headrace.transport.partition_reader import Place, Run
 BLOCK_ROWS = 100_000
 # Half of what a block may have: its bytes, its columns and the request are in memory at once.
 BLOCK_BYTES = 32 * 2**20
-# A column of text pays as LowCardinality when its values repeat this often, and only then (docs/decisions/0011).
+# A column of text becomes LowCardinality when its values repeat this often (docs/decisions/0011).
 _SAMPLE_ROWS, _REPEATS, _MOST_DISTINCT = 1_000, 20, 5_000
 _SYNC = bytes(16)
 # The platform's own records may be tombstones, which have no schema of their own.
