@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from headrace.schemas.topics import TopicSpec
 from headrace.settings import Settings
-from headrace.transport.kafka import Headers, Topics, consumer_config, producer_config
+from headrace.transport.kafka import Headers, Topics, consumer_config, produce_all, producer_config
 
 FIRST, SECOND = "bench.floor_first", "bench.floor_second"
 _BATCH = 20_000
@@ -76,22 +76,12 @@ def _plain_producer(client: dict[str, str]) -> Producer:
     return Producer(producer_config(client) | {"enable.idempotence": False})
 
 
-def _send(producer: Producer, topic: str, values: list[bytes], headers: Headers) -> None:
-    for value in values:
-        try:
-            producer.produce(topic, value=value, partition=0, headers=headers)
-        except BufferError:
-            producer.poll(0.1)
-            producer.produce(topic, value=value, partition=0, headers=headers)
-    producer.poll(0)
-
-
 def _produce(client: dict[str, str], path: Path, ready: Any, queue: Any) -> None:
     producer, headers, values = _plain_producer(client), _headers(path), list(_values(path))
     ready.wait()
     queue.put(time.time())
     for start in range(0, len(values), _BATCH):
-        _send(producer, FIRST, values[start : start + _BATCH], headers)
+        produce_all(producer, FIRST, values[start : start + _BATCH], partition=0, headers=headers)
     producer.flush()
 
 
@@ -114,7 +104,7 @@ def _consume(client: dict[str, str], topic: str, rows: int, ready: Any) -> Itera
 def _forward(client: dict[str, str], path: Path, rows: int, ready: Any) -> None:
     producer, headers = _plain_producer(client), _headers(path)
     for values in _consume(client, FIRST, rows, ready):
-        _send(producer, SECOND, values, headers)
+        produce_all(producer, SECOND, values, partition=0, headers=headers)
     producer.flush()
 
 
