@@ -3,6 +3,7 @@
 import pytest
 from confluent_kafka import Producer
 
+from headrace.core.child import wait_until
 from headrace.errors import ProducerFenced, TransactionFailed
 from headrace.schemas.topics import TopicSpec
 from headrace.testing.stack import EmbeddedStack
@@ -39,7 +40,7 @@ def test_a_transaction_keeps_every_message_and_the_order_when_the_queue_is_full(
     writer.begin()
     writer.write(topic, values, partition=0, headers=[("traceparent", b"x")])
     writer.commit()
-    assert values_of(stack, topic) == values
+    assert wait_until(lambda: values_of(stack, topic) == values, 10)  # markers follow the answer
 
 
 def test_a_message_that_cannot_be_delivered_fails_the_whole_transaction(stack: EmbeddedStack, topic: str) -> None:
@@ -53,7 +54,7 @@ def test_a_message_that_cannot_be_delivered_fails_the_whole_transaction(stack: E
     after.begin()
     after.write(topic, [b"after"], partition=0)
     after.commit()
-    assert values_of(stack, topic) == [b"after"]
+    assert wait_until(lambda: values_of(stack, topic) == [b"after"], 10)  # markers follow the answer
 
 
 def test_an_older_writer_with_the_same_id_is_fenced(stack: EmbeddedStack, topic: str) -> None:
@@ -67,4 +68,4 @@ def test_an_older_writer_with_the_same_id_is_fenced(stack: EmbeddedStack, topic:
     new.begin()
     new.write(topic, [b"new"], partition=0)
     new.commit()
-    assert values_of(stack, topic) == [b"new"]
+    assert wait_until(lambda: values_of(stack, topic) == [b"new"], 10)  # markers follow the answer
