@@ -112,9 +112,27 @@ def test_killed_broker_comes_back_with_what_was_committed(home: Home) -> None:
     assert after["restarts"] == before["restarts"] + 1
     assert after["address"] == before["address"]
     assert "signal 9" in after["error"]
+    # The commit was promised, but its marker may not have been written yet: initialising waits for it.
+    TransactionalWriter(client, "test-runtime")
     view = CompactedTopic(client, LEDGER)
     assert view.refresh() == {"key": b"kept"}
     view.close()
+
+
+def test_commit_that_was_acknowledged_before_a_kill_is_read_after_it(tmp_path: Path) -> None:
+    with EmbeddedStack(["kafka"], tmp_path) as started:
+        client = started.settings.kafka_client()
+        for number in range(3):
+            writer = TransactionalWriter(client, "test-commits")
+            writer.begin()
+            writer.write(LEDGER, [b"kept"], partition=0, key=f"{number}".encode())
+            writer.commit()
+            started.kill("kafka")
+            started.restart("kafka")
+        TransactionalWriter(client, "test-commits")
+        view = CompactedTopic(client, LEDGER)
+        assert view.refresh() == {"0": b"kept", "1": b"kept", "2": b"kept"}
+        view.close()
 
 
 def test_killed_supervisor_leaves_no_process_and_the_next_start_works(home: Home) -> None:
