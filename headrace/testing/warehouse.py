@@ -4,10 +4,10 @@ import http.client
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -95,13 +95,26 @@ def start_warehouse(settings: Settings, *, wait: bool = True, name: str = "wareh
     return child
 
 
-@contextmanager
-def own_warehouse() -> Iterator[tuple[Settings, Child]]:
-    """Run a warehouse in a temporary home."""
-    with tempfile.TemporaryDirectory(prefix="headrace-warehouse-") as folder:
-        settings = own_settings(Path(folder))
-        child = start_warehouse(settings)
-        try:
-            yield settings, child
-        finally:
-            child.kill()
+class OwnWarehouse:
+    """A warehouse in a temporary home, for a test that kills it. Use it in a `with` block."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="headrace-warehouse-")
+        self.settings = own_settings(Path(self._folder.name))
+        self.child = start_warehouse(self.settings)
+
+    def __enter__(self) -> "OwnWarehouse":
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Kill what runs and remove the home."""
+        self.child.kill()
+        self._folder.cleanup()
+
+    def kill_and_start(self) -> None:
+        """Kill it as kill -9 does and start it again; return when it answers, or has left."""
+        self.child.kill()
+        self.child = start_warehouse(self.settings)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.core.child import EXIT_TERMINAL, Child, wait_until
+from headrace.core.child import EXIT_TERMINAL, wait_until
 from headrace.settings import Settings
-from headrace.testing.warehouse import ask, own_settings, own_warehouse, pipeline_user, start_warehouse
+from headrace.testing.warehouse import OwnWarehouse, ask, own_settings, pipeline_user, start_warehouse
 
 pytestmark = pytest.mark.stack
 
@@ -21,9 +21,9 @@ LIMIT_SECS = 30.0
 
 
 @pytest.fixture
-def own() -> Iterator[tuple[Settings, Child]]:
+def own() -> Iterator[OwnWarehouse]:
     """A warehouse that a test may kill."""
-    with own_warehouse() as running:
+    with OwnWarehouse() as running:
         yield running
 
 
@@ -46,16 +46,15 @@ def fill(settings: Settings) -> None:
 
 
 def test_everything_is_back_after_kills_and_the_default_database_is_harmless_each_time(
-    own: tuple[Settings, Child],
+    own: OwnWarehouse,
 ) -> None:
-    settings, child = own
+    settings = own.settings
     fill(settings)
     secret = settings.home / "secret.csv"
     secret.write_text("CANARY\n")
     for round_number in range(2, 5):
-        child.kill()
-        child = start_warehouse(settings)
-        assert child.exit_code() is None, child.last_line()
+        own.kill_and_start()
+        assert own.child.exit_code() is None, own.child.last_line()
         assert ask(settings, f"INSERT INTO plain VALUES ({round_number})").status == 200
         counts = "SELECT count(), (SELECT count() FROM copied), (SELECT n FROM other.seen) FROM plain"
         assert text(settings, counts) == f"{round_number}\t{round_number}\t{round_number}\n"
@@ -63,11 +62,11 @@ def test_everything_is_back_after_kills_and_the_default_database_is_harmless_eac
         assert text(settings, "SELECT engine FROM system.databases WHERE name = 'default'") == "Atomic\n"
         for path in (f"`{secret}`", f"default.`{secret}`"):
             assert "CANARY" not in text(settings, f"SELECT * FROM {path}")
-    assert child.stop(LIMIT_SECS) == 0
+    assert own.child.stop(LIMIT_SECS) == 0
 
 
-def test_acknowledged_inserts_survive_a_kill_and_a_repeat_stores_nothing_twice(own: tuple[Settings, Child]) -> None:
-    settings, child = own
+def test_acknowledged_inserts_survive_a_kill_and_a_repeat_stores_nothing_twice(own: OwnWarehouse) -> None:
+    settings = own.settings
     headers = pipeline_user(settings)
     made = (
         "CREATE TABLE headrace.blocks (a UInt64) ENGINE = MergeTree ORDER BY a "
@@ -93,16 +92,15 @@ def test_acknowledged_inserts_survive_a_kill_and_a_repeat_stores_nothing_twice(o
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
                 under_way = pool.submit(insert, block)
                 wait_until(under_way.done, chooser.random() * 0.05, every_secs=0.001)
-                child.kill()
+                own.child.kill()
                 under_way.result()
-            child = start_warehouse(settings)
+            own.kill_and_start()
         while not insert(block):
-            assert child.exit_code() is None, (seed, child.last_line())
+            assert own.child.exit_code() is None, (seed, own.child.last_line())
         block += 1
     assert kills == 3, seed
     counts = text(settings, "SELECT count(), uniqExact(a), max(a) FROM headrace.blocks")
     assert counts == "800000\t800000\t799999\n", seed
-    child.kill()
 
 
 def test_kill_at_any_moment_of_the_first_start_does_no_harm(tmp_path: Path) -> None:
@@ -121,31 +119,30 @@ def test_kill_at_any_moment_of_the_first_start_does_no_harm(tmp_path: Path) -> N
         child.kill()
 
 
-def test_leftovers_of_a_killed_process_are_removed(own: tuple[Settings, Child]) -> None:
-    settings, child = own
+def test_leftovers_of_a_killed_process_are_removed(own: OwnWarehouse) -> None:
+    settings = own.settings
     pipes = settings.paths().warehouse / "pipes"
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         broken = pool.submit(ask, settings, "SELECT sleep(3)")
         assert wait_until(lambda: any(pipes.iterdir()), LIMIT_SECS)
-        child.kill()
+        own.child.kill()
         assert isinstance(broken.exception(), OSError)
     assert any(pipes.iterdir())
-    child = start_warehouse(settings)
+    own.kill_and_start()
     assert not any(pipes.iterdir())
     assert text(settings, "SELECT 1") == "1\n"
-    assert not any(pipes.iterdir())
-    child.kill()
+    assert wait_until(lambda: not any(pipes.iterdir()), LIMIT_SECS)
 
 
-def test_second_start_on_the_same_folder_is_refused_in_one_line(own: tuple[Settings, Child]) -> None:
-    settings, child = own
+def test_second_start_on_the_same_folder_is_refused_in_one_line(own: OwnWarehouse) -> None:
+    settings = own.settings
     other_port = settings.model_copy(update={"warehouse_port": own_settings(settings.home).warehouse_port})
     second = start_warehouse(other_port, wait=False, name="second")
     assert second.wait(LIMIT_SECS) == EXIT_TERMINAL
     assert second.last_line().startswith(f"another warehouse runs on {settings.paths().warehouse}; next: ")
     assert second.output.read_text().count("\n") == 1
     assert text(settings, "SELECT 1") == "1\n"
-    assert child.exit_code() is None
+    assert own.child.exit_code() is None
 
 
 def test_taken_port_is_one_line_that_names_the_setting(tmp_path: Path) -> None:
@@ -159,16 +156,16 @@ def test_taken_port_is_one_line_that_names_the_setting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_leave_it_finishes_what_runs_and_leaves_with_0(own: tuple[Settings, Child], number: int) -> None:
-    settings, child = own
+def test_asked_to_leave_it_finishes_what_runs_and_leaves_with_0(own: OwnWarehouse, number: int) -> None:
+    settings = own.settings
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = pool.submit(ask, settings, "SELECT sleep(1), 'finished'")
         pipes = settings.paths().warehouse / "pipes"
         assert wait_until(lambda: any(pipes.iterdir()), LIMIT_SECS)
-        os.kill(child.pid, number)
+        os.kill(own.child.pid, number)
         assert running.result().text == "0\tfinished\n"
-    assert child.wait(LIMIT_SECS) == 0
-    assert child.output.read_text() == ""
+    assert own.child.wait(LIMIT_SECS) == 0
+    assert own.child.output.read_text() == ""
 
 
 def test_another_address_than_loopback_needs_a_password(tmp_path: Path) -> None:

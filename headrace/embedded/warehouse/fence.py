@@ -77,8 +77,9 @@ class Fence:
         text = data.lower()
         if b"`" in text or b'"' in text or b"\\x" in text:
             return False
-        names = self.table_functions | rules.SCALAR_FUNCTIONS | {"dictget", "ai"}
-        return not any(name.encode() in text for name in names - rules.SHARED_NAMES - rules.TABLE_FUNCTIONS)
+        refused = self.table_functions - rules.TABLE_FUNCTIONS
+        refused |= {name for name in self.functions if _reaches_out(name)} | {"select", "format"}
+        return not any(name.encode() in text for name in refused)
 
     def _act(self, root: Node, canonical: str) -> Act:
         if root.kind in rules.READS:

@@ -1,7 +1,8 @@
 """One request's work on the engine. Everything here blocks and runs on a worker thread."""
 
+import contextlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from headrace.embedded.warehouse.faults import (
     INVALID_SESSION_TIMEOUT,
     NOT_IMPLEMENTED,
     READONLY,
+    SUPPORT_IS_DISABLED,
     SYNTAX_ERROR,
     UNKNOWN_SETTING,
     Fault,
@@ -97,15 +99,17 @@ class Jobs:
     def append(self, job: Job, pieces: Iterable[bytes]) -> None:
         """Write the next data of an INSERT."""
         assert job.insert is not None  # noqa: S101 - begin_insert set it
-        for piece in pieces:
-            job.insert.append(piece)
+        with _explained(job):
+            for piece in pieces:
+                job.insert.append(piece)
 
     def finish_insert(self, job: Job) -> Answer:
         """End an INSERT."""
         insert, job.insert = job.insert, None
         assert insert is not None  # noqa: S101 - begin_insert set it
         try:
-            return insert.finish()
+            with _explained(job):
+                return insert.finish()
         finally:
             self.end(job)
 
@@ -184,6 +188,18 @@ class Jobs:
             job.handle.take(Role.READER)
             if not job.session:
                 job.handle.change({"readonly": "2"})
+
+
+@contextlib.contextmanager
+def _explained(job: Job) -> Iterator[None]:
+    """Say what to do where the fence has switched expressions in VALUES off."""
+    try:
+        yield
+    except Fault as fault:
+        if fault.code != SUPPORT_IS_DISABLED or not evaluates_data(job.statement):
+            raise
+        hint = "here they are evaluated only in data up to 1 MiB that name no refused function; use INSERT ... SELECT"
+        raise Fault(fault.code, f"{fault.text} ({hint})", fault.name) from fault
 
 
 def output_of_insert(admitted: Admitted) -> Output | None:

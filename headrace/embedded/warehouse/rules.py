@@ -147,6 +147,7 @@ SCALAR_FUNCTIONS: Final = frozenset(
         "catboostevaluate",
         "evalmlmethod",
         "reversednsquery",
+        "hascolumnintable",
         "getserverport",
         "getserversetting",
         "getclienthttpheader",
@@ -164,7 +165,9 @@ SCALAR_FUNCTIONS: Final = frozenset(
         "generateserialid",
     }
 )
-SCALAR_PREFIXES: Final = re.compile(r"ai(?:redact|similarity|filter|classify|embed|extract|generate|translate)|dictget")
+SCALAR_PREFIXES: Final = re.compile(
+    r"ai(?:redact|similarity|filter|classify|embed|extract|generate|translate)|dict(?:get|has|isin)"
+)
 
 # Functions that take values only: in them a bare name is a column, never a function.
 COLUMN_FUNCTIONS: Final = frozenset(
