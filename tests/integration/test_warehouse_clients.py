@@ -36,14 +36,17 @@ def connect(settings: Settings, **options: Any) -> Client:
 
 @pytest.fixture(scope="module")
 def settings(stack: EmbeddedStack) -> Settings:
+    """The running warehouse, with a database of these tests' own."""
+    client = connect(stack.settings)
+    client.command("CREATE DATABASE IF NOT EXISTS clients")
+    client.close()
     return stack.settings
 
 
 @pytest.fixture(scope="module")
 def client(settings: Settings) -> Iterator[Client]:
-    """A client of user default with a database of its own."""
+    """A client of user default."""
     client = connect(settings)
-    client.command("CREATE DATABASE IF NOT EXISTS clients")
     yield client
     client.close()
 
