@@ -44,6 +44,8 @@ def producer_config(client: Mapping[str, str]) -> dict[str, Any]:
         "queue.buffering.max.messages": 500_000,
         "queue.buffering.max.kbytes": 262_144,
         "statistics.interval.ms": 0,
+        "topic.metadata.refresh.interval.ms": 1_000,
+        "reconnect.backoff.max.ms": 1_000,
         "logger": _LIBRDKAFKA_LOG,
     }
 
@@ -63,6 +65,7 @@ def consumer_config(client: Mapping[str, str], **overrides: Any) -> dict[str, An
         "max.partition.fetch.bytes": 10_485_760,
         "fetch.wait.max.ms": 100,
         "topic.metadata.refresh.interval.ms": 1_000,
+        "reconnect.backoff.max.ms": 1_000,
         "logger": _LIBRDKAFKA_LOG,
         **overrides,
     }
