@@ -70,12 +70,16 @@ class SpanExport:
 
     def close(self) -> None:
         """Deliver what is queued, waiting for a service that is away a few seconds at most."""
-        # A processor's shutdown waits for the delivery under way before it tells the exporter to give up.
+        # A processor's shutdown waits for the delivery under way before it tells the exporter to give up; each has a
+        # thread of its own, so that one service that is away does not cost the other its spans.
         give_up = threading.Timer(_CLOSE_SECS, self._give_up)
         give_up.daemon = True
         give_up.start()
-        for processor in self._processors:
-            processor.shutdown()  # type: ignore[no-untyped-call]
+        closing = [threading.Thread(target=processor.shutdown) for processor in self._processors]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
         give_up.cancel()
 
     def _give_up(self) -> None:
