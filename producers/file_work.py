@@ -34,6 +34,8 @@ from headrace.settings import Paths
 BROKEN = (Exception, pl.exceptions.PanicException)
 # None: nothing to send now, the file waits for another one.
 Steps = Generator[Outgoing | None, None, None]
+# So long a changed file that came back waits for its receipt in the line, so often it looks; then it is set aside.
+_HANDOVER_SECS, _HANDOVER_EVERY_SECS = 10.0, 0.2
 
 
 @dataclass
@@ -47,6 +49,8 @@ class FileWork:
     tracer: FileTracer
     endings: Endings
     oddity_found: Callable[[Oddity], None]
+    # False while the reconciler may still write over the entry of a changed file.
+    handed_over: Callable[[FileEntry], bool]
     clock: Clock = utc_now
     # Keys with something not committed yet: a second file with the same bytes waits for the first.
     active: set[str] = field(default_factory=set)
@@ -101,31 +105,61 @@ class FileWork:
         elif settled is not None:
             yield self.endings.skipped(self._entry(claimed), settled, claimed)
         else:
-            yield from self._plan_and_publish(claimed, seen_ns)
+            resumed = self.view.resumable(claimed.dataset, claimed.sha256)
+            if resumed is None or (yield from self._waited_for(resumed)):
+                yield from self._plan_and_publish(claimed, resumed, seen_ns)
+            else:
+                self.endings.give_back(claimed)
+                detail = f"its first {resumed.rows_published} rows are not proven stored yet; it goes on when they are"
+                self.oddity_found(Oddity(claimed.dataset, claimed.name, Reason.UNREADABLE, detail))
 
-    def _plan_and_publish(self, claimed: ClaimedFile, seen_ns: int) -> Steps:
-        resumed = self.view.resumable(claimed.dataset, claimed.sha256)
+    def _waited_for(self, resumed: FileEntry) -> Generator[None, None, bool]:
+        """Give the other files their turns until the entry is ours to write; return False if that takes too long."""
+        started = look_at = time.monotonic()
+        while (now := time.monotonic()) < started + _HANDOVER_SECS:
+            if now >= look_at:
+                if self.handed_over(resumed):
+                    return True
+                look_at = time.monotonic() + _HANDOVER_EVERY_SECS
+            yield None
+        return False
+
+    def _plan_and_publish(self, claimed: ClaimedFile, resumed: FileEntry | None, seen_ns: int) -> Steps:
+        standing = self._standing(claimed, resumed)
         try:
             plan = self.planner.plan(claimed, resumed)
         except FileRefused as refusal:
-            refused = self.endings.rejected(self._entry(claimed), refusal.reason, refusal.detail, claimed)
+            refused = self.endings.rejected(standing, refusal.reason, refusal.detail, claimed)
             yield self._closed(refused, seen_ns)
         except ContractInvalid as error:
-            yield self._closed(self._refused(claimed, Reason.CONTRACT_INVALID, error), seen_ns)
+            yield self._closed(self._refused(claimed, standing, Reason.CONTRACT_INVALID, error), seen_ns)
         except SchemaRefused as error:
-            yield self._closed(self._refused(claimed, Reason.SCHEMA_INCOMPATIBLE, error), seen_ns)
+            yield self._closed(self._refused(claimed, standing, Reason.SCHEMA_INCOMPATIBLE, error), seen_ns)
         except BROKEN as error:
             if isinstance(error, Transient) or out_of_room(error):
                 raise
             cause = f"{type(error).__name__}: {error}"
             emit(ReaderFailed(format="", dataset=claimed.dataset, name=claimed.name, row=0, error=cause))
-            yield self.endings.rejected(self._entry(claimed), Reason.UNREADABLE, cause, claimed)
+            yield self.endings.rejected(standing, Reason.UNREADABLE, cause, claimed)
         else:
-            yield from self._publish(claimed, plan, self._claimed_entry(claimed, plan, resumed), seen_ns)
+            if resumed is None or resumed.next_row == 0 or _begins_alike(claimed, resumed):
+                yield from self._publish(claimed, plan, self._claimed_entry(claimed, plan, resumed), seen_ns)
+            else:
+                yield self._closed(self._misfit(claimed, standing, plan), seen_ns)
 
-    def _refused(self, claimed: ClaimedFile, reason: Reason, error: HeadraceError) -> Outgoing:
+    def _refused(self, claimed: ClaimedFile, standing: FileEntry, reason: Reason, error: HeadraceError) -> Outgoing:
         detail = f"{error}; next: {error.hint}" if error.hint else str(error)
-        return self.endings.rejected(self._entry(claimed), reason, detail, claimed)
+        return self.endings.rejected(standing, reason, detail, claimed)
+
+    def _misfit(self, claimed: ClaimedFile, standing: FileEntry, plan: Plan) -> Outgoing:
+        """Return the end of a file that cannot go on: from its first row again, the rows that stand would double."""
+        if not self._unchanged(claimed):
+            return self.endings.changed(standing, plan, claimed)
+        detail = (
+            f"its first {standing.next_byte} bytes are not those that were published under this digest as rows 0 to "
+            f"{standing.next_row - 1}; those stand, and nothing was published again"
+        )
+        return self.endings.rejected(standing, Reason.UNREADABLE, detail, claimed)
 
     def _publish(self, claimed: ClaimedFile, plan: Plan, entry: FileEntry, seen_ns: int) -> Steps:
         key = entry_key(entry.dataset, entry.sha256)
@@ -291,13 +325,28 @@ class FileWork:
             schema_id=plan.schema_id,
             partition=plan.partition,
         )
-        if resumed is None or PrefixHash(claimed.stream).up_to(resumed.next_byte) != resumed.prefix_sha256:
+        if resumed is None or resumed.next_row == 0:
             return fresh
         emit(FileResumed(dataset=resumed.dataset, name=resumed.name, row=resumed.next_row))
-        state = FileState.PUBLISHING if resumed.next_row else FileState.CLAIMED
         return resumed.with_changes(
-            state=state, reason="", detail="", path=fresh.path, balanced=False, updated_at=fresh.updated_at
+            state=FileState.PUBLISHING,
+            reason="",
+            detail="",
+            path=fresh.path,
+            balanced=False,
+            updated_at=fresh.updated_at,
         )
+
+    def _standing(self, claimed: ClaimedFile, resumed: FileEntry | None) -> FileEntry:
+        """Return the entry to end a file with that cannot be read now; how far it was published before is kept."""
+        fresh = self._entry(claimed)
+        if resumed is None or resumed.next_row == 0:
+            return fresh
+        return resumed.with_changes(name=fresh.name, path=fresh.path, balanced=False, updated_at=fresh.updated_at)
+
+
+def _begins_alike(claimed: ClaimedFile, resumed: FileEntry) -> bool:
+    return PrefixHash(claimed.stream).up_to(resumed.next_byte) == resumed.prefix_sha256
 
 
 def _encoded(frame: ReadFrame, plan: Plan, entry: FileEntry) -> list[bytes]:

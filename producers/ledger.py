@@ -29,7 +29,7 @@ class Known(NamedTuple):
 class LedgerView:
     """The slot's own view. It is read once, after the slot's transactions are initialised; then `apply` keeps it up.
 
-    Nobody else writes what it decides by: the reconciler's `balanced` changes nothing here.
+    Nobody else writes what it decides by, but for the reconciler's `balanced` of a changed file: see Handover.
     """
 
     def __init__(self, entries: Iterable[tuple[str, FileEntry]] = ()) -> None:
@@ -44,7 +44,7 @@ class LedgerView:
         """Return the view of everything committed by now. Blocks; raises ServiceUnreachable."""
         topic = CompactedTopic(client, LEDGER)
         try:
-            return cls((key, read_entry(value)) for key, value in topic.refresh().items())
+            return cls((key, read_entry(value)) for key, value in topic.refresh_to_end().items())
         finally:
             topic.close()
 
@@ -57,7 +57,8 @@ class LedgerView:
         elif key == entry_key(entry.dataset, entry.sha256):
             self._known[f"{entry.dataset}/{entry.file}"] = Known(entry.sha256, entry.state, entry.name)
             self._resumable.pop(key, None)
-            if entry.state in _RESUMABLE:
+            # A file may be rejected at its second coming: the rows of the first stand, so their number is kept.
+            if entry.state in _RESUMABLE or (entry.state is FileState.REJECTED and entry.next_row):
                 self._resumable[key] = entry
 
     def same_prefix(self, dataset: str, sha256: str) -> Known | None:
@@ -80,3 +81,30 @@ class LedgerView:
     def noted(self, key: str) -> tuple[str, str] | None:
         """Return (reason, detail) of a note in the ledger about something that is no readable file."""
         return self._notes.get(key)
+
+
+class Handover:
+    """Tells when a changed file's entry is the slot's again. Not for use from several threads."""
+
+    def __init__(self, client: Mapping[str, str]) -> None:
+        self._client = client
+        self._topic: CompactedTopic | None = None
+
+    def done(self, entry: FileEntry) -> bool:
+        """Return False while the reconciler may still write over this entry, the last one that the slot committed.
+
+        May block for as long as another slot's transaction is open; raises ServiceUnreachable.
+        """
+        if entry.state is not FileState.CHANGED or entry.balanced:
+            return True
+        if self._topic is None:
+            self._topic = CompactedTopic(self._client, LEDGER)
+        # To the end: an earlier receipt of the same file must not be taken for the one that is waited for.
+        message = self._topic.refresh_to_end().get(entry_key(entry.dataset, entry.sha256))
+        return message is not None and read_entry(message).balanced
+
+    def close(self) -> None:
+        """Leave the ledger."""
+        if self._topic is not None:
+            self._topic.close()
+            self._topic = None

@@ -14,7 +14,7 @@ from headrace.producers.claim import ClaimedFile
 from headrace.producers.endings import Endings
 from headrace.producers.file_work import FileWork
 from headrace.producers.inbox import Oddity, out_of_room
-from headrace.producers.ledger import LedgerView
+from headrace.producers.ledger import Handover, LedgerView
 from headrace.producers.messages import Messages
 from headrace.producers.outgoing import Channel
 from headrace.producers.plan import FilePlanner
@@ -85,8 +85,12 @@ class IngestSlot(threading.Thread):
         # First the transactions, which settles what a killed process left open; then the ledger.
         publisher = Publisher(client, self._slot)
         view = LedgerView.read(client)
-        with closing(Registry(settings)) as registry, closing(ContractStore(settings, client, registry)) as contracts:
-            self._publish(publisher, view, *self._work(view, registry, contracts))
+        with (
+            closing(Registry(settings)) as registry,
+            closing(ContractStore(settings, client, registry)) as contracts,
+            closing(Handover(client)) as handover,
+        ):
+            self._publish(publisher, view, *self._work(view, registry, contracts, handover))
 
     def _publish(self, publisher: Publisher, view: LedgerView, work: FileWork, messages: Messages) -> None:
         settings = self._settings
@@ -107,7 +111,9 @@ class IngestSlot(threading.Thread):
             reading.halt()
             reading.join()
 
-    def _work(self, view: LedgerView, registry: Registry, contracts: ContractStore) -> tuple[FileWork, Messages]:
+    def _work(
+        self, view: LedgerView, registry: Registry, contracts: ContractStore, handover: Handover
+    ) -> tuple[FileWork, Messages]:
         settings = self._settings
         messages = Messages(registry)
         topics = Topics(settings.kafka_client(), settings.replication_factor)
@@ -115,7 +121,15 @@ class IngestSlot(threading.Thread):
         active: set[str] = set()
         endings = Endings(settings.paths(), messages, released=active.discard, settled=self._settled)
         work = FileWork(
-            settings.paths(), view, planner, messages, self._tracer, endings, self._oddity_found, active=active
+            settings.paths(),
+            view,
+            planner,
+            messages,
+            self._tracer,
+            endings,
+            self._oddity_found,
+            handover.done,
+            active=active,
         )
         return work, messages
 

@@ -1,7 +1,10 @@
 """The ledger: where every file stands, one entry a file on files.ledger, and the receipt that a person gets of it.
 
-Only the owning ingest slot writes an entry up to published, partial, changed, rejected or skipped; only the reconciler
-writes it after that, when the tables hold every row. What has no digest (a link, a bad folder, a file nobody may read)
+An entry has one writer at any time. The owning ingest slot writes it up to published, partial, changed, rejected or
+skipped. One that is published, partial or changed is the reconciler's until it writes it as balanced, when the tables
+hold every row. A changed one that is balanced is the slot's again, which may go on with the file if its bytes come
+back; until then such a file has to wait. Kafka cannot compare and swap: nothing less keeps an old receipt from covering
+the rows of a file that went on. What has no digest (a link, a bad folder, a file nobody may read)
 has a note: an entry without a digest under `note_key`. Entries are overwritten and never deleted; a note with no reason
 says that what it told of was put right.
 """

@@ -45,7 +45,7 @@ def read_intents(client: Mapping[str, str]) -> dict[Place, Intent]:
     """
     topic = CompactedTopic(client, BLOCKS)
     try:
-        found = [Intent(**read_system(SCHEMA, message)) for message in topic.refresh().values()]
+        found = [Intent(**read_system(SCHEMA, message)) for message in topic.refresh_to_end().values()]
     finally:
         topic.close()
     return {intent.place: intent for intent in found}

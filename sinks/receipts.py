@@ -102,7 +102,9 @@ class _Open:
 
 
 class Reconciler:
-    """Balances receipts. The ledger entry is written only if nobody changed it since it was read.
+    """Balances receipts: it alone writes an entry that is published and not balanced (see schemas/ledger.py).
+
+    Its view begins with all that earlier reconcilers wrote, so no entry is written that the watcher has back by now.
 
     Raises ProducerFenced when another reconciler has taken over, TransactionFailed and ServiceUnreachable when a
     service fails: then a new one goes on. Not for use from several threads.
@@ -120,6 +122,8 @@ class Reconciler:
         self._writer = TransactionalWriter(client, TRANSACTIONAL_ID)
         self._schema_id = registry.system_id(LEDGER, FILE_ENTRY)
         self._ledger = CompactedTopic(client, LEDGER)
+        # After the writer is initialised: a receipt of the reconciler before must not be written a second time.
+        self._ledger.refresh_to_end()
         self._counts = counts
         self._clock, self._monotonic = clock, monotonic
         self._seen: dict[str, bytes] = {}

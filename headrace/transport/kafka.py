@@ -228,14 +228,32 @@ class CompactedTopic:
             consumer_config(client, **{"group.id": f"headrace-view-{topic}", "enable.partition.eof": True})
         )
         self._consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        self._client = client
+        self._uncommitted: Consumer | None = None
 
     def refresh(self, limit_secs: float = _CALL_SECS) -> dict[str, bytes]:
-        """Read everything committed up to now and return the whole view; the same dict grows with every call.
+        """Read up to the first open transaction and return the whole view; the same dict grows with every call.
 
-        Raises ServiceUnreachable if the end is not reached within `limit_secs`.
+        It does not wait for anybody's transaction, so what was committed behind an open one is missing. Raises
+        ServiceUnreachable if that place is not reached within `limit_secs`.
         """
         deadline = time.monotonic() + limit_secs
-        end = self._end(deadline)
+        return self._read_to(self._end(self._consumer, deadline), deadline, limit_secs)
+
+    def refresh_to_end(self, limit_secs: float = _CALL_SECS) -> dict[str, bytes]:
+        """Read everything committed before this call and return the whole view, as `refresh` does.
+
+        Transactions that are open now are waited for: of the others nothing behind them can be read before. The broker
+        ends a dead writer's after TRANSACTION_TIMEOUT_MS. Raises ServiceUnreachable after `limit_secs`.
+        """
+        deadline = time.monotonic() + limit_secs
+        if self._uncommitted is None:
+            # A read-committed consumer is told the last stable offset as the end, and has no way to ask for the real.
+            settings = {"group.id": f"headrace-end-{self._topic}", "isolation.level": "read_uncommitted"}
+            self._uncommitted = Consumer(consumer_config(self._client, **settings))
+        return self._read_to(self._end(self._uncommitted, deadline), deadline, limit_secs)
+
+    def _read_to(self, end: int, deadline: float, limit_secs: float) -> dict[str, bytes]:
         while True:
             position = self._consumer.position([TopicPartition(self._topic, 0)])[0].offset
             if position >= end or (end == 0 and position < 0):
@@ -254,11 +272,11 @@ class CompactedTopic:
         else:
             self._values[message.key().decode()] = message.value()
 
-    def _end(self, deadline: float) -> int:
+    def _end(self, consumer: Consumer, deadline: float) -> int:
         while True:
             left = deadline - time.monotonic()
             try:
-                found = self._consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=max(0.1, left))
+                found = consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=max(0.1, left))
                 return int(found[1])
             except KafkaException as error:
                 # A topic that was just created, or whose broker restarts, has no leader for a moment.
@@ -270,3 +288,5 @@ class CompactedTopic:
     def close(self) -> None:
         """Leave. Does not commit anything."""
         self._consumer.close()
+        if self._uncommitted is not None:
+            self._uncommitted.close()

@@ -13,6 +13,7 @@ import pytest
 from headrace.core.vocabulary import FileState, Reason
 from headrace.observability.tracing import FileTracer, SpanRecord
 from headrace.producers import endings as endings_module
+from headrace.producers import file_work as file_work_module
 from headrace.producers.claim import ClaimedFile
 from headrace.producers.endings import Endings
 from headrace.producers.file_work import FileWork, Steps
@@ -74,6 +75,7 @@ class Bench:
         self.planner = Lines()
         self.view = LedgerView()
         self.odd: list[Oddity] = []
+        self.balanced: set[str] = set()
         self.spans: list[SpanRecord] = []
         self.restart()
 
@@ -84,7 +86,15 @@ class Bench:
         endings = Endings(self.paths, messages, released=active.discard, settled=lambda _path, _claimed: None)
         tracer = FileTracer(self.spans.append)
         self.work = FileWork(
-            self.paths, self.view, self.planner, messages, tracer, endings, self.odd.append, active=active
+            self.paths,
+            self.view,
+            self.planner,
+            messages,
+            tracer,
+            endings,
+            self.odd.append,
+            lambda entry: entry.state is not FileState.CHANGED or entry.sha256 in self.balanced,
+            active=active,
         )
 
     def drop(self, name: str, content: str) -> Path:
@@ -144,22 +154,80 @@ def test_copy_dropped_while_the_first_is_read_waits_for_it_and_is_skipped(bench:
     assert len(bench.names("done")) == 2
 
 
-def test_rest_of_a_changed_file_is_published_when_the_same_bytes_come_again(bench: Bench) -> None:
-    content = "one\ntwo\nthree\nfour\nfive\n"
-    path = bench.drop("a.txt", content)
+CONTENT = "one\ntwo\nthree\nfour\nfive\n"
+
+
+def changed_after_two_rows(bench: Bench) -> Outgoing:
+    """Let a file change after its first frame, and return its last entry."""
+    path = bench.drop("a.txt", CONTENT)
     steps = bench.start("a.txt")
     with path.open("r+") as stream:
         items = [bench.commit(cast(Outgoing, next(steps))) for _step in range(2)]
         stream.truncate(3)
         items += bench.run(steps)
-    changed = items[-1]
+    return items[-1]
+
+
+def test_rest_of_a_changed_file_is_published_when_the_same_bytes_come_again(bench: Bench) -> None:
+    changed = changed_after_two_rows(bench)
     assert (changed.entry.state, changed.entry.rows_published) == (FileState.CHANGED, 2)
     assert changed.delta is not None
     assert read_system("profile_delta", changed.delta)["file_rows"] == 2
     assert bench.names("inbox") == ["a.txt"]
-    bench.drop("a.txt", content)
+    bench.balanced.add(changed.entry.sha256)
+    bench.drop("a.txt", CONTENT)
     again = bench.run(bench.start("a.txt"))
     assert (rows(again), again[-1].entry.rows_published, again[-1].entry.state) == (3, 5, FileState.PUBLISHED)
+
+
+def test_changed_file_that_comes_back_is_not_touched_before_its_receipt_is_balanced(bench: Bench) -> None:
+    changed = changed_after_two_rows(bench)
+    bench.drop("a.txt", CONTENT)
+    steps = bench.start("a.txt")
+    assert [next(steps) for _turn in range(3)] == [None, None, None]
+    bench.balanced.add(changed.entry.sha256)
+    again = bench.run(steps)
+    assert (again[0].entry.next_row, rows(again), again[-1].entry.state) == (2, 3, FileState.PUBLISHED)
+
+
+def test_changed_file_whose_receipt_stays_open_is_set_aside_in_the_inbox(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_work_module, "_HANDOVER_SECS", 0.0)
+    changed = changed_after_two_rows(bench)
+    bench.drop("a.txt", CONTENT)
+    assert bench.run(bench.start("a.txt")) == []
+    assert (bench.names("inbox"), bench.names("work")) == (["a.txt"], [])
+    assert [odd.detail for odd in bench.odd] == ["its first 2 rows are not proven stored yet; it goes on when they are"]
+    assert bench.view.resumable("orders", changed.entry.sha256) == changed.entry
+
+
+def test_file_whose_stored_prefix_differs_is_refused_and_never_published_twice(bench: Bench) -> None:
+    changed = changed_after_two_rows(bench)
+    bench.balanced.add(changed.entry.sha256)
+    bench.view.apply(changed.key, changed.entry.with_changes(prefix_sha256="00" * 32))
+    for _time in range(2):
+        bench.drop("a.txt", CONTENT)
+        (refused,) = bench.run(bench.start("a.txt"))
+        assert (refused.entry.state, refused.entry.reason) == (FileState.REJECTED, "unreadable")
+        assert "as rows 0 to 1; those stand" in refused.entry.detail
+        assert (rows([refused]), refused.entry.next_row, refused.entry.rows_published) == (0, 2, 2)
+
+
+def test_begun_file_that_was_refused_at_its_second_coming_goes_on_at_its_third(bench: Bench) -> None:
+    changed = changed_after_two_rows(bench)
+    bench.balanced.add(changed.entry.sha256)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.planner, "plan", refused_plan)
+        bench.drop("a.txt", CONTENT)
+        assert bench.run(bench.start("a.txt"))[-1].entry.state is FileState.REJECTED
+    bench.drop("a.txt", CONTENT)
+    again = bench.run(bench.start("a.txt"))
+    assert (rows(again), again[-1].entry.rows_published) == (3, 5)
+
+
+def refused_plan(_claimed: ClaimedFile, _resumed: FileEntry | None) -> Plan:
+    raise FileRefused(Reason.NO_HEADER, "no header")
 
 
 def test_touched_file_is_not_taken_for_a_changed_one(bench: Bench) -> None:
