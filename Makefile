@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.headrace-ready
 
-.PHONY: help setup demo test unit check bench soak docs lock clean
+.PHONY: help setup demo test unit check bench soak package docs lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+: +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -41,6 +41,15 @@ bench: setup     ## rows a second beside the wire floor and a naive version
 
 soak: setup      ## 20 kills of every process at seeded moments
 	@$(BIN)/python -m pytest -m soak -o timeout=7200 tests/failure
+
+package: setup   ## build sdist and wheel, install them in a clean environment and start that
+	@rm -rf build/clean dist
+	@$(BIN)/python -m build --no-isolation > /dev/null
+	@$(PYTHON) -m venv build/clean
+	@build/clean/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@build/clean/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
+	@cd build && clean/bin/headrace --version && clean/bin/headrace contract lint ../schemas/contracts/flights.odcs.yaml
+	@rm -rf build/clean
 
 docs: setup      ## make docs/guide/reference.md from the code
 	@$(BIN)/python -m headrace.cli.reference

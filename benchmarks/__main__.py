@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,12 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="headrace-bench-"))
     try:
+        with RunningLine(folder / "home"):
+            print("first start done; the second one is timed ...", flush=True)
+        started = time.monotonic()
         with RunningLine(folder / "home") as line:
-            result = measure(line, folder, options.copies, only_line=options.only_line)
+            result: dict[str, Any] = {"stack": idle(line, time.monotonic() - started)}
+            result |= measure(line, folder, options.copies, only_line=options.only_line)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     result |= machine()
@@ -39,6 +44,16 @@ def main() -> None:
     saved = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     saved.write_text(json.dumps(result, indent=2) + "\n")
     show(result, saved)
+
+
+def idle(line: RunningLine, start_secs: float) -> dict[str, float]:
+    """Return how long a second start took, the idle stack's memory and the environment's size."""
+    environment = sum(path.lstat().st_size for path in Path(sys.prefix).rglob("*") if not path.is_dir())
+    return {
+        "second_start_s": round(start_secs, 1),
+        "idle_memory_mb": round(line.status()["memory_bytes"] / 1e6),
+        "environment_mb": round(environment / 1e6),
+    }
 
 
 def measure(line: RunningLine, folder: Path, copies: int, *, only_line: bool) -> dict[str, Any]:
@@ -89,7 +104,10 @@ def show(result: dict[str, Any], saved: Path) -> None:
     print(f"\n{'process':<12} {'CPU s / million rows':>22} {'peak MB':>10}")
     for name, cpu in line["cpu_s_per_million_rows"].items():
         print(f"{name:<12} {cpu:>22} {line['peak_mb'][name]:>10}")
-    print(f"\n{result['cores']} cores, {result['memory_gib']} GiB, commit {result['commit']}; saved in {saved}")
+    stack = result["stack"]
+    print(f"\nsecond start {stack['second_start_s']} s, idle stack {stack['idle_memory_mb']:,} MB, ", end="")
+    print(f"environment {stack['environment_mb']:,} MB")
+    print(f"{result['cores']} cores, {result['memory_gib']} GiB, commit {result['commit']}; saved in {saved}")
 
 
 if __name__ == "__main__":

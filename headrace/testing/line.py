@@ -77,8 +77,8 @@ class RunningLine:
         return done
 
     def status(self) -> dict[str, Any]:
-        """Return what `headrace status --json` says."""
-        found: dict[str, Any] = json.loads(self.headrace("status", "--json").stdout)
+        """Return what `headrace status --json` says, also while a part is down (it exits with 1 then)."""
+        found: dict[str, Any] = json.loads(self.headrace("status", "--json", check=False).stdout)
         return found
 
     def pid(self, name: str) -> int:
