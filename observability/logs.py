@@ -8,6 +8,7 @@ from logging.handlers import RotatingFileHandler
 
 from headrace.settings import Paths
 
+LIBRDKAFKA = "headrace.librdkafka"
 _LOG_BYTES = 20 * 2**20
 
 
@@ -42,6 +43,8 @@ def configure_logs(paths: Paths, process: str, *, level: int = logging.INFO) -> 
     for handler in (to_file, to_terminal):
         handler.setFormatter(JsonLines(process))
     logging.basicConfig(level=level, handlers=[to_file, to_terminal], force=True)
-    for library in ("faust", "mode", "aiokafka", "headrace.stream_processors.faust_consumer"):
+    # A broker that is away is told by the stage that waits for it; librdkafka repeats it for every connection.
+    to_terminal.addFilter(lambda record: record.name != LIBRDKAFKA)
+    for library in ("faust", "mode", "aiokafka", "httpx", "httpx2", "headrace.stream_processors.faust_consumer"):
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)

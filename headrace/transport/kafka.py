@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from headrace.errors import ProducerFenced, ServiceUnreachable, TransactionFailed
+from headrace.observability.logs import LIBRDKAFKA
 from headrace.schemas.topics import MAX_MESSAGE_BYTES, TopicSpec
 
 TRANSACTION_TIMEOUT_MS = 15_000
@@ -27,7 +28,7 @@ _CALL_SECS = 30.0
 _POLL_EVERY = 5_000
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}  # noqa: SLF001
 _LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
-_LIBRDKAFKA_LOG = logging.getLogger("headrace.librdkafka")
+_LIBRDKAFKA_LOG = logging.getLogger(LIBRDKAFKA)
 
 Headers = list[tuple[str, str | bytes | None]]
 
