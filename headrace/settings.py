@@ -1,6 +1,7 @@
-"""Every setting of headrace: its environment variable, default and meaning. docs/guide/settings.md is made from it."""
+"""Every setting of headrace: its environment variable, default and meaning. docs/guide/reference.md tells them."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = "127.0.0.1"
 PIPELINE_USER = "pipeline"
+# Up to the last @, so that a password with any character in it is hidden whole.
+_CREDENTIALS = re.compile(r"(?<=://)\S*@")
+
+
+def without_credentials(text: str) -> str:
+    """Return text for a person or a log, with user and password taken out of the URLs in it.
+
+    >>> without_credentials("http://ann:s3c/r@t@registry.example:8081 does not answer")
+    'http://registry.example:8081 does not answer'
+    """
+    return _CREDENTIALS.sub("", text)
 
 
 class Settings(BaseSettings):

@@ -4,7 +4,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +13,7 @@ from typing import BinaryIO
 from headrace.core.files import printable
 from headrace.core.vocabulary import Reason
 from headrace.producers.inbox import Oddity, opened_folder, out_of_room, unreadable
-from headrace.producers.places import dropped_name, work_name
+from headrace.producers.places import dropped_name, give_back, work_name
 from headrace.producers.ready import Signature
 from headrace.settings import Paths
 
@@ -61,20 +62,16 @@ def take(paths: Paths, dataset: str, name: str, *, opener: Opener = open_nofollo
     (paths.work / dataset).mkdir(parents=True, exist_ok=True)
     try:
         with opened_folder(paths.inbox / dataset) as source, opened_folder(paths.work / dataset) as work:
-            descriptor = opener(name, source)
-            try:
+            with _opened(opener, name, source) as descriptor:
                 found = os.fstat(descriptor)
                 if not stat.S_ISREG(found.st_mode):
-                    return Oddity(dataset, name, Reason.NOT_A_FILE, f"inbox/{dataset}/{printable(name)} is not a file")
+                    return _no_file(dataset, name)
                 os.rename(name, target, src_dir_fd=source, dst_dir_fd=work)
                 moved = os.stat(target, dir_fd=work, follow_symlinks=False)
-                if moved.st_ino != found.st_ino:
-                    # Another file took the name between open and rename: it is the claimed one.
-                    os.close(descriptor)
-                    descriptor = opener(target, work)
-                return _claimed(dataset, paths.work / dataset / target, os.dup(descriptor))
-            finally:
-                os.close(descriptor)
+                if moved.st_ino == found.st_ino:
+                    return _claimed(dataset, paths.work / dataset / target, os.dup(descriptor))
+            # Another file took the name between open and rename: it is the claimed one.
+            return _claim_other(paths, dataset, name, target, opener=lambda: opener(target, work))
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             return Gone()
@@ -136,6 +133,36 @@ def digest_file(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return ""
+
+
+@contextmanager
+def _opened(opener: Opener, name: str, folder: int) -> Iterator[int]:
+    descriptor = opener(name, folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _claim_other(
+    paths: Paths, dataset: str, name: str, target: str, *, opener: Callable[[], int]
+) -> ClaimedFile | Oddity:
+    """Open what was moved to work/ in a file's stead; what cannot be taken goes back into the inbox."""
+    moved = paths.work / dataset / target
+    try:
+        descriptor = opener()
+    except OSError:
+        give_back(moved, paths.inbox / dataset, name)
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        give_back(moved, paths.inbox / dataset, name)
+        return _no_file(dataset, name)
+    return _claimed(dataset, moved, descriptor)
+
+
+def _no_file(dataset: str, name: str) -> Oddity:
+    return Oddity(dataset, name, Reason.NOT_A_FILE, f"inbox/{dataset}/{printable(name)} is not a file")
 
 
 def _claimed(dataset: str, path: Path, descriptor: int) -> ClaimedFile:

@@ -1,9 +1,12 @@
 """Where a file lies during its life: inbox, work, done, rejected. Moves never overwrite another file."""
 
+import ctypes
+import errno
 import os
 import secrets
+import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from headrace.core.files import printable
@@ -11,6 +14,9 @@ from headrace.settings import Paths
 
 _NAME_BYTES = 255
 _TICKET_DIGITS = 20
+# renameat2's AT_FDCWD and RENAME_NOREPLACE, and how kernels and file systems say that they have no such thing.
+_HERE, _NO_REPLACE = -100, 1
+_NO_SUCH_RENAME = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 
 
 def fitted(prefix: str, name: str, *, room: int = _NAME_BYTES) -> str:
@@ -69,19 +75,60 @@ def move(source: Path, target: Path) -> None:
             raise
 
 
-def give_back(source: Path, inbox_folder: Path, name: str) -> Path:
-    """Put a file back into the inbox under its name, or NAME~2, ~3 ... if that is taken; return where it is now."""
+def give_back(source: Path, inbox_folder: Path, name: str) -> Path | None:
+    """Put a file back into the inbox under its name, or NAME~2, ~3 ... if that is taken.
+
+    Returns where it is now, None if it is gone.
+    """
     inbox_folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return move_beside(source, inbox_folder, name)
+    except FileNotFoundError:
+        if os.path.lexists(source):
+            raise
+        return None
+
+
+def move_beside(source: Path, folder: Path, name: str) -> Path:
+    """Move a file into a folder under a name, or NAME~2, ~3 ... if that is taken; return where it is now.
+
+    However many do it at once, nobody's file is replaced, and the folder's watcher sees a file that was moved in.
+    """
     for number in range(1, 10_000):
-        target = inbox_folder / (name if number == 1 else numbered(name, number))
+        target = folder / (name if number == 1 else numbered(name, number))
         try:
-            # A link refuses to replace a file that came meanwhile; a rename would destroy it.
-            os.link(source, target, follow_symlinks=False)
+            _move_to_free(source, target)
         except FileExistsError:
             continue
-        source.unlink()
         return target
-    raise FileExistsError(f"{inbox_folder / name}: 10,000 files of this name wait")
+    raise FileExistsError(f"{folder / name}: 10,000 files of this name wait")
+
+
+def _renameat2() -> Callable[..., int] | None:
+    found: Callable[..., int] | None = None
+    if sys.platform == "linux":
+        found = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return found
+
+
+def _move_to_free(source: Path, target: Path) -> None:
+    """Rename, or raise FileExistsError. A link would keep names apart too, but watchers take it for an open file."""
+    rename = _renameat2()
+    if rename is not None:
+        if rename(_HERE, os.fsencode(source), _HERE, os.fsencode(target), _NO_REPLACE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in _NO_SUCH_RENAME:
+            raise OSError(code, os.strerror(code), str(source), None, str(target))
+    # Where the system cannot say "unless it is there", an empty file of ours holds the name until the rename.
+    held = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.replace(source, target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(held)
 
 
 def numbered(name: str, number: int) -> str:

@@ -1,6 +1,8 @@
 """The schema registry as the pipeline uses it: register, look up by id, and keep what was found."""
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
@@ -12,16 +14,20 @@ from headrace.errors import SchemaRefused, ServiceUnreachable
 from headrace.schemas.record import RecordSchema
 from headrace.schemas.system import system_schema_text
 from headrace.schemas.topics import value_subject
-from headrace.settings import Settings
+from headrace.settings import Settings, without_credentials
 
 REGISTRY_USER = "headrace"
 _NOT_FOUND = 404
+_LOCKED_OUT = frozenset({401, 403})
+# What is said of the schema, and not of who asks, how fast or how slowly.
+_REFUSALS = frozenset(range(400, 500)) - _LOCKED_OUT - {408, 429}
 
 
 class Registry:
-    """A client of any Confluent-compatible registry. Ids and schemas never change, so answers are kept for ever.
+    """A client of any Confluent-compatible registry. Ids and schemas never change: what was found is kept for ever.
 
-    Calls may block for a network round trip. Not for use from several threads.
+    Calls may block for a network round trip; they raise ServiceUnreachable if the registry does not answer, or answers
+    with an error that says nothing about a schema. Not for use from several threads.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -30,62 +36,82 @@ class Registry:
         if password := settings.registry_password.get_secret_value():
             config["basic.auth.user.info"] = f"{REGISTRY_USER}:{password}"
         self._client = SchemaRegistryClient(config)
-        self.text_of = functools.cache(self._text_of)
-        self.record_schema = functools.cache(self._record_schema)
+        self._texts: dict[int, str] = {}
+        self._record_schemas: dict[int, RecordSchema] = {}
         self.system_id = functools.cache(self._system_id)
 
     def register(self, subject: str, text: str) -> int:
         """Register an Avro schema under a subject and return its id; the same text has the same id everywhere.
 
-        Raises SchemaRefused if the registry finds it invalid or incompatible, ServiceUnreachable if it does not answer.
+        Raises SchemaRefused if the registry finds it invalid or incompatible.
         """
         try:
-            found: int = self._client.register_schema(subject, Schema(text, "AVRO"))
+            with self._answering():
+                found: int = self._client.register_schema(subject, Schema(text, "AVRO"))
         except SchemaRegistryError as error:
+            if error.http_status_code not in _REFUSALS:
+                raise self._failing(error) from error
             message = f'subject "{subject}": the registry refuses the schema: {error.error_message}'
             raise SchemaRefused(message, hint="compare it with the registered versions of the subject") from error
-        except httpx.TransportError as error:
-            raise self._unreachable() from error
         return found
 
     def latest(self, subject: str) -> tuple[int, str] | None:
         """Return (id, text) of a subject's newest schema, None if the subject is unknown. Asks every time."""
         try:
-            found = self._client.get_latest_version(subject)
+            with self._answering():
+                found = self._client.get_latest_version(subject)
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND:
                 return None
-            raise SchemaRefused(f'subject "{subject}": {error.error_message}') from error
-        except httpx.TransportError as error:
-            raise self._unreachable() from error
+            raise self._failing(error) from error
         return int(found.schema_id or 0), str(found.schema.schema_str)
+
+    def text_of(self, schema_id: int) -> str | None:
+        """Return the text of a schema id, None if the registry does not know it (and is asked again next time)."""
+        if (known := self._texts.get(schema_id)) is not None:
+            return known
+        try:
+            with self._answering():
+                text = self._client.get_schema(schema_id).schema_str
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:
+                return None
+            raise self._failing(error) from error
+        if text is not None:
+            self._texts[schema_id] = text
+        return text
+
+    def record_schema(self, schema_id: int) -> RecordSchema | None:
+        """Return the record schema of an id, None if unknown; raises SchemaRefused if it is not one of ours."""
+        if (known := self._record_schemas.get(schema_id)) is not None:
+            return known
+        text = self.text_of(schema_id)
+        if text is None:
+            return None
+        self._record_schemas[schema_id] = found = RecordSchema.from_avro(text)
+        return found
 
     def close(self) -> None:
         """Close the connections; the registry can be asked no more."""
         self._client.close()
 
-    def _text_of(self, schema_id: int) -> str | None:
-        """Return the text of a schema id, None if the registry does not know it."""
-        try:
-            text = self._client.get_schema(schema_id).schema_str
-        except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:
-                return None
-            raise SchemaRefused(f"schema {schema_id}: {error.error_message}") from error
-        except httpx.TransportError as error:
-            raise self._unreachable() from error
-        return text
-
-    def _record_schema(self, schema_id: int) -> RecordSchema | None:
-        """Return the record schema of an id, None if unknown; raises SchemaRefused if it is not one of ours."""
-        text = self.text_of(schema_id)
-        return None if text is None else RecordSchema.from_avro(text)
-
     def _system_id(self, topic: str, name: str) -> int:
         """Register one of the platform's own schemas for a topic and return its id."""
         return self.register(value_subject(topic), system_schema_text(name))
 
-    def _unreachable(self) -> ServiceUnreachable:
-        return ServiceUnreachable(
-            f"the schema registry at {self._address} does not answer", hint="headrace status; headrace up"
-        )
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn no answer into ServiceUnreachable."""
+        try:
+            yield
+        except httpx.TransportError as error:
+            message = f"the schema registry at {without_credentials(self._address)} does not answer"
+            raise ServiceUnreachable(message, hint="headrace status; headrace up") from error
+
+    def _failing(self, error: SchemaRegistryError) -> ServiceUnreachable:
+        status, address = error.http_status_code, without_credentials(self._address)
+        hint = "see the registry's log"
+        if status in _LOCKED_OUT:
+            hint = "set HEADRACE_REGISTRY_PASSWORD to the registry's password"
+        detail = without_credentials(str(error.error_message))
+        return ServiceUnreachable(f"the schema registry at {address} answers with {status}: {detail}", hint=hint)

@@ -93,6 +93,16 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class _Aside:
+    """A message that cannot be judged; `file` and `row` are known where it could be decoded."""
+
+    index: int
+    refusal: Refusal
+    file: str = ""
+    row: int | None = None
+
+
+@dataclass(frozen=True)
 class _Part:
     """Messages of one schema id: `at` says where each stands in the run."""
 
@@ -132,7 +142,7 @@ class Judge:
             at = [place for place in at if len(values[place]) <= LARGEST_MESSAGE]
             refusal = Refusal(Reason.TOO_LARGE, f"more than {LARGEST_MESSAGE} bytes")
             part = _Part(run, dataset, None, [values[place] for place in large], large)
-            self._put_aside(part, [(index, refusal) for index in range(len(large))], judgement)
+            self._put_aside(part, [_Aside(index, refusal) for index in range(len(large))], judgement)
             values = [values[place] for place in at]
         for schema_id, start, stop in split_by_schema(values):
             self._judge_part(_Part(run, dataset, schema_id, values[start:stop], at[start:stop]), judgement)
@@ -141,26 +151,27 @@ class Judge:
     def _judge_part(self, part: _Part, judgement: Judgement) -> None:
         if part.schema_id is None:
             faults = [find_header_fault(value) for value in part.values]
-            bad = [(index, Refusal(*fault)) for index, fault in enumerate(faults) if fault is not None]
+            bad = [_Aside(index, Refusal(*fault)) for index, fault in enumerate(faults) if fault is not None]
             self._put_aside(part, bad, judgement)
             return
         schema = self._lookups.record_schema(part.schema_id, part.dataset)
         if isinstance(schema, Refusal):
-            self._put_aside(part, [(index, schema) for index in range(len(part.values))], judgement)
+            self._put_aside(part, [_Aside(index, schema) for index in range(len(part.values))], judgement)
             return
         frame, good, undecodable = decode_leniently(part.values, schema)
-        bad = [(error.index, Refusal(error.reason, error.detail)) for error in undecodable]
+        bad = [_Aside(error.index, Refusal(error.reason, error.detail)) for error in undecodable]
         nameless = Refusal(Reason.FOREIGN, "_file or _row is missing")
         for file, places in _by_file(frame):
             members = good if places is None else [good[place] for place in places]
             if file is None:
-                bad += [(index, nameless) for index in members]
+                bad += [_Aside(index, nameless) for index in members]
                 continue
             records = frame if places is None else frame[places]
             refusal = self._judge_file(part, file, members, records, schema, judgement)
             if refusal is not None:
-                bad += [(index, refusal) for index in members]
-        self._put_aside(part, sorted(bad, key=lambda pair: pair[0]), judgement)
+                rows = records["_row"].to_list()
+                bad += [_Aside(index, refusal, file, row) for index, row in zip(members, rows, strict=True)]
+        self._put_aside(part, sorted(bad, key=lambda aside: aside.index), judgement)
 
     def _judge_file(
         self,
@@ -198,17 +209,15 @@ class Judge:
         judgement.files.append(judged.told(span, headers.get("traceparent", "")))
         return None
 
-    def _put_aside(self, part: _Part, bad: Sequence[tuple[int, Refusal]], judgement: Judgement) -> None:
-        """Quarantine messages that cannot be judged, with where they were found."""
+    def _put_aside(self, part: _Part, bad: Sequence[_Aside], judgement: Judgement) -> None:
+        """Quarantine messages that cannot be judged, with where they were found; rows of a file count as its rows."""
         if not bad:
             return
         rows = []
-        for index, refusal in bad:
-            message = part.run.messages[part.at[index]]
-            traced = parse_traceparent(part.headers(index).get("traceparent", ""))
+        for aside in bad:
+            refusal = aside.refusal
             reasons = [{"code": refusal.reason.value, "field": "", "rule": "", "detail": refusal.detail}]
-            place = {"_file": "", "_row": message.offset(), "trace_id": traced[0] if traced else ""}
-            rows.append(_quarantined_row(part, index, reasons) | place)
+            rows.append(_quarantined_row(part, aside.index, reasons) | _origin(part, aside))
             judgement.foreign[refusal.reason] += 1
         topic = data_topic(part.dataset, QUARANTINE)
         judgement.outputs.append(Output(topic, part.run.place.partition, self._framed(part.dataset, rows)))
@@ -269,6 +278,15 @@ class _Judged:
             span_id=span,
             parent_span_id=parent[1] if parent and ours else "",
         )
+
+
+def _origin(part: _Part, aside: _Aside) -> dict[str, object]:
+    """Return what names the file and row of a message that cannot be judged, as far as it is known."""
+    if aside.row is not None:
+        return {"_file": aside.file, "_row": aside.row, "trace_id": trace_id(part.dataset, aside.file)}
+    traced = parse_traceparent(part.headers(aside.index).get("traceparent", ""))
+    offset = part.run.messages[part.at[aside.index]].offset()
+    return {"_file": "", "_row": offset, "trace_id": traced[0] if traced else ""}
 
 
 def _quarantined_row(part: _Part, index: int, reasons: list[dict[str, str]]) -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import Protocol
 import polars as pl
 
 from headrace.core.vocabulary import Reason
-from headrace.errors import ContractInvalid, SchemaRefused, ServiceUnreachable
+from headrace.errors import ContractInvalid, SchemaRefused
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.contract import Contract
 from headrace.schemas.record import RecordSchema
@@ -66,11 +66,7 @@ class Lookups:
         return found
 
     def _find_schema(self, schema_id: int) -> RecordSchema | Refusal:
-        try:
-            text = self._registry.text_of(schema_id)
-        except SchemaRefused as error:
-            # The registry answered with an error of its own: that says nothing about the message.
-            raise ServiceUnreachable(str(error), hint="see the registry's log") from error
+        text = self._registry.text_of(schema_id)
         if text is None:
             refusal = Refusal(Reason.UNKNOWN_SCHEMA, f"the registry does not know schema {schema_id}")
             self._unknown[schema_id] = refusal

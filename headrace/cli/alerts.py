@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,13 +35,13 @@ def alerts(*, follow: bool, as_json: bool, dataset: str) -> None:
 
 def every_alert(settings: Settings, *, follow: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the alerts on the topic, each once, oldest first within a partition; never ends with `follow`."""
-    registry = Registry(settings)
     seen: set[str] = set()
-    for message in read_topic(settings.kafka_client(), ALERTS, follow=follow):
-        alert = read_alert(registry, message.value)
-        if alert["alert_id"] not in seen:
-            seen.add(alert["alert_id"])
-            yield alert
+    with closing(Registry(settings)) as registry:
+        for message in read_topic(settings.kafka_client(), ALERTS, follow=follow):
+            alert = read_alert(registry, message.value)
+            if alert["alert_id"] not in seen:
+                seen.add(alert["alert_id"])
+                yield alert
 
 
 def read_alert(registry: Registry, value: bytes) -> dict[str, Any]:

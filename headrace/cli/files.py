@@ -23,7 +23,7 @@ from headrace.core.identity import check_dataset_name
 from headrace.core.vocabulary import FileState
 from headrace.errors import HeadraceError, Transient, WrongUse
 from headrace.producers.inbox import ignored
-from headrace.producers.places import numbered
+from headrace.producers.places import move_beside
 from headrace.schemas.ledger import FileEntry, entry_key, read_entry, receipt
 from headrace.schemas.topics import LEDGER
 from headrace.settings import Paths, Settings
@@ -113,12 +113,7 @@ def copy_into_inbox(file: Path, paths: Paths, dataset: str) -> Dropped:
             os.fsync(target.fileno())
         shutil.copystat(file, draft)
         draft.chmod(stat.S_IMODE(draft.stat().st_mode) | stat.S_IRUSR)
-        name = file.name
-        for number in range(2, 10_000):
-            if not (folder / name).exists():
-                break
-            name = numbered(file.name, number)
-        draft.rename(folder / name)
+        name = move_beside(draft, folder, file.name).name
     finally:
         draft.unlink(missing_ok=True)
     return Dropped(name, digest)

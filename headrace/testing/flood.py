@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from headrace.core.identity import file_id
@@ -107,11 +108,12 @@ class Onlooker:
         return Counter(self._decoded())
 
     def _decoded(self) -> Iterator[RowId]:
-        registry = Registry(self._settings)
         by_schema: dict[int, list[bytes]] = {}
         for value in self._values:
             by_schema.setdefault(schema_id_of(value) or 0, []).append(value)
+        with closing(Registry(self._settings)) as registry:
+            schemas = {schema_id: registry.record_schema(schema_id) for schema_id in by_schema}
         for schema_id, values in by_schema.items():
-            schema = registry.record_schema(schema_id)
+            schema = schemas[schema_id]
             if schema is not None:
                 yield from decode(values, schema).select("_file", "_row").iter_rows()

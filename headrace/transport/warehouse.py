@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from headrace.errors import HeadraceError, ServiceUnreachable, WarehouseRefused
-from headrace.settings import LOOPBACK, Settings
+from headrace.settings import LOOPBACK, Settings, without_credentials
 
 T = TypeVar("T")
 
@@ -120,13 +120,13 @@ class Warehouse:
 
     def _translate(self, error: ClickHouseError) -> HeadraceError:
         code = error.code if isinstance(error, DatabaseError) else None
-        text = str(error).strip()
+        text, address = without_credentials(str(error).strip()), without_credentials(self.address)
         if code is None:
             return ServiceUnreachable(
-                f"the warehouse at {self.address} does not answer: {text}", hint="headrace status; headrace up"
+                f"the warehouse at {address} does not answer: {text}", hint="headrace status; headrace up"
             )
         if code in BUSY_CODES:
             return ServiceUnreachable(
-                f"the warehouse at {self.address} cannot do it now: {text}", hint="free disk or memory, or wait"
+                f"the warehouse at {address} cannot do it now: {text}", hint="free disk or memory, or wait"
             )
         return WarehouseRefused(f"the warehouse refuses: {text}", hint="correct the statement or the rights")

@@ -296,12 +296,15 @@ def test_records_without_headers_are_judged_by_the_contract_in_force(line: Line)
     assert line.quarantined()[0]["contract_version"] == strict.version
 
 
-def test_a_contract_that_was_never_recorded_makes_records_foreign(line: Line) -> None:
-    values = line.messages(FILE, ("a", 1.0))
+def test_a_contract_that_was_never_recorded_makes_records_foreign_that_still_count_as_the_files(line: Line) -> None:
+    values = line.messages(FILE, ("a", 1.0), ("b", 1.0), first=7)
     line.publish((values, [("contract", b"9.9.9+00000000")]))
     with judging(line.stack):
-        line.wait_for(quarantined=1)
-    assert line.quarantined()[0]["reasons"][0]["code"] == "foreign"
+        line.wait_for(quarantined=2)
+    rows = line.quarantined()
+    assert [row["reasons"][0]["code"] for row in rows] == ["foreign", "foreign"]
+    assert [(row["_file"], row["_row"], row["source_offset"]) for row in rows] == [(FILE, 7, 0), (FILE, 8, 1)]
+    assert {row["trace_id"] for row in rows} == {trace_id(line.dataset, FILE)}
 
 
 def test_a_topic_that_is_made_later_is_found(stack: EmbeddedStack) -> None:

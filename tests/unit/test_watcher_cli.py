@@ -3,7 +3,10 @@
 import hashlib
 import json
 import stat
+import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from headrace.cli import headrace
+from headrace.cli import files, headrace
 from headrace.cli.files import Dropped, NoProgress, copy_into_inbox, follow, sentence
 from headrace.core.vocabulary import FileState
 from headrace.errors import WrongUse
 from headrace.producers.inbox import ignored
+from headrace.producers.places import move_beside
 from headrace.schemas.ledger import FileEntry, entry_key, frame_entry, new_entry, receipt
 from headrace.settings import Paths
 
@@ -83,17 +87,35 @@ def test_drop_does_not_overwrite_a_file_that_still_waits(tmp_path: Path, source:
     assert (paths.inbox / "orders" / "a.csv").read_text() == "id\n1\n"
 
 
+def test_files_of_one_name_dropped_at_the_same_time_all_stay(tmp_path: Path) -> None:
+    paths, together = Paths(tmp_path / "home"), threading.Barrier(4)
+    sources = [tmp_path / str(number) / "a.csv" for number in range(4)]
+    for source in sources:
+        source.parent.mkdir()
+        source.write_text(f"id\n{source.parent.name}\n")
+
+    def drop_some(source: Path) -> list[str]:
+        together.wait(timeout=10)
+        return [copy_into_inbox(source, paths, "orders").name for _ in range(20)]
+
+    with ThreadPoolExecutor(len(sources)) as pool:
+        names = [name for found in pool.map(drop_some, sources) for name in found]
+    assert sorted(path.name for path in (paths.inbox / "orders").iterdir()) == sorted(names)
+    assert len(set(names)) == 80
+    contents = Counter(path.read_text() for path in (paths.inbox / "orders").iterdir())
+    assert set(contents.values()) == {20}
+
+
 def test_drop_writes_under_a_name_that_the_watcher_leaves_alone(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[str] = []
-    rename = Path.rename
 
-    def noted(self: Path, target: Path) -> Path:
-        names.append(self.name)
-        return rename(self, target)
+    def noted(source: Path, folder: Path, name: str) -> Path:
+        names.append(source.name)
+        return move_beside(source, folder, name)
 
-    monkeypatch.setattr(Path, "rename", noted)
+    monkeypatch.setattr(files, "move_beside", noted)
     copy_into_inbox(source, Paths(tmp_path / "home"), "orders")
     assert len(names) == 1
     assert ignored(names[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.core.vocabulary import Reason
+from headrace.producers import places
 from headrace.producers.claim import ClaimedFile, Gone, digest_steadily, take
 from headrace.producers.inbox import Oddity, list_datasets, look
 from headrace.producers.notes import note_message
@@ -308,10 +309,48 @@ def test_file_given_back_does_not_overwrite_one_that_came_meanwhile(paths: Paths
     claimed.close()
     (paths.inbox / "orders" / "a.csv").write_text("second")
     where = give_back(claimed.path, paths.inbox / "orders", claimed.name)
+    assert where is not None
     assert where.name == "a~2.csv"
     assert where.read_text() == "first"
     assert (paths.inbox / "orders" / "a.csv").read_text() == "second"
     assert not claimed.path.exists()
+
+
+def test_giving_back_what_is_gone_is_no_fault(paths: Paths) -> None:
+    assert give_back(paths.work / "orders" / "gone.csv", paths.inbox / "orders", "a.csv") is None
+    assert list((paths.inbox / "orders").iterdir()) == []
+
+
+def test_giving_back_replaces_nothing_where_the_system_has_no_such_rename(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "_renameat2", lambda: None)
+    test_file_given_back_does_not_overwrite_one_that_came_meanwhile(paths)
+    assert give_back(paths.work / "orders" / "gone.csv", paths.inbox / "orders", "b.csv") is None
+    assert sorted(file.name for file in (paths.inbox / "orders").iterdir()) == ["a.csv", "a~2.csv"]
+
+
+@pytest.mark.parametrize("second", ["unreadable", "a pipe"])
+def test_claim_gives_back_what_took_the_files_place_and_cannot_be_taken(paths: Paths, second: str) -> None:
+    file = paths.inbox / "orders" / "a.csv"
+    file.write_text("first")
+    opened: list[int] = []
+
+    def swapped(name: str, folder: int) -> int:
+        if opened and second == "unreadable":
+            raise PermissionError(13, "Permission denied")
+        opened.append(os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=folder))
+        if len(opened) == 1:
+            other = file.with_name(".new")
+            other.write_text("second") if second == "unreadable" else os.mkfifo(other)
+            other.replace(file)
+        return opened[-1]
+
+    found = take(paths, "orders", "a.csv", opener=swapped)
+    assert isinstance(found, Oddity)
+    assert found.reason is (Reason.UNREADABLE if second == "unreadable" else Reason.NOT_A_FILE)
+    assert [path.name for path in (paths.inbox / "orders").iterdir()] == ["a.csv"]
+    assert list((paths.work / "orders").iterdir()) == []
 
 
 def test_datasets_take_turns_and_files_of_one_dataset_keep_their_order(ready: ReadyQueue) -> None:
