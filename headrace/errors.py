@@ -65,6 +65,12 @@ class TransactionFailed(HeadraceError, Transient):
     code = "transaction_failed"
 
 
+class StageCrashed(HeadraceError, Transient):
+    """A process of the pipeline lost what it runs on; a new one may do."""
+
+    code = "stage_crashed"
+
+
 class ProducerFenced(HeadraceError, Terminal):
     """A newer process owns this slot; this one must stop and must not retry."""
 

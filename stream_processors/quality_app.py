@@ -2,20 +2,25 @@
 
 Faust is at least once, so the state carries its own position: each table entry holds the offset of the last delta it
 merged, and a delta at or below the greatest one of its partition is ignored. Alert ids follow from the finding, so an
-alert that is published twice overwrites itself.
+alert that is published twice overwrites itself. A delta that cannot be merged is never passed over: while a service is
+away it is tried again, and any other error ends the process before the delta's offset is committed.
 """
 
 import asyncio
+import functools
 import signal
+import ssl
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import faust
 
 from headrace.core.identity import root_span_id
-from headrace.errors import HeadraceError, Terminal
-from headrace.observability.events import AlertRaised, StageFailed, StageStarted, StageStopped, emit
+from headrace.errors import HeadraceError, StageCrashed, Terminal, Transient, WrongUse
+from headrace.observability.events import AlertRaised, BatchRepeated, StageFailed, StageStarted, StageStopped, emit
 from headrace.observability.export import span_export
 from headrace.observability.logs import configure_logs
 from headrace.observability.status import StageStatus
@@ -24,12 +29,15 @@ from headrace.schemas.registry import Registry
 from headrace.schemas.system import frame_system, read_system, schema_id_of
 from headrace.schemas.topics import ALERTS, PROFILES, QUALITY_APP, QUALITY_PARTITIONS, QUALITY_TABLE
 from headrace.settings import Settings
-from headrace.stream_processors.faust_consumer import GapTolerantTransport
+from headrace.stream_processors.faust_consumer import GapTolerantConsumer, GapTolerantTransport
 from headrace.stream_processors.steps.file_quality import FileQuality, alerts_of, merge_delta
 
 STAGE = "quality"
 EXIT_TERMINAL = 78
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS = 0.2, 10.0
 _DELTA = "profile_delta"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,22 +52,26 @@ class Merged:
 class FileAlerts:
     """Merges deltas into per-file states and says which alerts a completed file raises.
 
-    `table` maps "dataset/file" to {"offset", "partition", "done", "quality"}; it may be a Faust table or a dict.
+    `table` maps "dataset/file" to {"offset", "partition", "done", "quality"}; it may be a Faust table or a dict. A
+    finished file needs no "quality", but one that ended as changed keeps it: when its bytes return, only the rest of
+    its rows is judged, while its end tells the rows of all of it.
     """
 
     def __init__(self, table: Any) -> None:
         self._table = table
         self._merged: dict[int, int] = {}
         self._done: dict[int, tuple[str, int]] = {}
+        self._stale: set[str] = set()
 
     def recover(self) -> None:
         """Take the positions over from the table, after it was restored or reassigned."""
         self._merged.clear()
         self._done.clear()
+        self._stale.clear()
         for key, entry in list(self._table.items()):
             partition, offset = entry["partition"], entry["offset"]
             self._merged[partition] = max(self._merged.get(partition, -1), offset)
-            if entry["done"]:
+            if entry["done"] and not entry["quality"]:
                 self._keep_newest_done(key, partition, offset)
 
     def merge(self, partition: int, offset: int, published_at: int, delta: dict[str, Any]) -> "Merged | None":
@@ -69,10 +81,11 @@ class FileAlerts:
         dataset, file = delta["dataset"], delta["file"]
         key = f"{dataset}/{file}"
         entry = self._table.get(key)
-        before = FileQuality(**entry["quality"]) if entry and not entry["done"] else FileQuality()
-        quality = merge_delta(before, delta)
+        before = FileQuality(**entry["quality"]) if entry else FileQuality()
+        quality = merge_delta(before.reopened() if entry and entry["done"] else before, delta)
         done = quality.complete
-        after = {"offset": offset, "partition": partition, "done": done, "quality": {} if done else quality.to_json()}
+        kept = {} if done and not quality.may_go_on else quality.to_json()
+        after = {"offset": offset, "partition": partition, "done": done, "quality": kept}
         return Merged(key, after, alerts_of(dataset, file, quality, published_at) if done else [])
 
     def keep(self, merged: "Merged") -> None:
@@ -80,23 +93,31 @@ class FileAlerts:
         partition, offset = merged.entry["partition"], merged.entry["offset"]
         self._merged[partition] = offset
         self._table[merged.key] = merged.entry
-        if merged.entry["done"]:
+        if merged.entry["done"] and not merged.entry["quality"]:
             self._keep_newest_done(merged.key, partition, offset)
+        elif self._done.get(partition, ("", -1))[0] == merged.key:
+            del self._done[partition]
+        # Not when it is found stale: Faust lets a table be changed within an event only, not while it is restored.
+        self._stale.discard(merged.key)
+        while self._stale:
+            self._table.pop(self._stale.pop(), None)
 
     def _keep_newest_done(self, key: str, partition: int, offset: int) -> None:
-        """Drop the entries of finished files but the newest of each partition, which carries the position."""
+        """Mark as stale the entries of finished files but the newest of each partition, which carries the position."""
         older_key, older = self._done.get(partition, ("", -1))
         keep, drop = (key, older_key) if offset >= older else (older_key, key)
         self._done[partition] = (keep, max(offset, older))
         if drop and drop != keep:
-            self._table.pop(drop, None)
+            self._stale.add(drop)
 
 
 def build_app(settings: Settings) -> faust.App:
-    """Return the app, not started. Its topics must exist."""
+    """Return the app, not started. Its topics must exist. Raises WrongUse for a Kafka login that Faust cannot do."""
+    client = settings.kafka_client()
     app = faust.App(
         QUALITY_APP,
-        broker=f"kafka://{settings.kafka_client()['bootstrap.servers']}",
+        broker=";".join(f"kafka://{address.strip()}" for address in client["bootstrap.servers"].split(",")),
+        broker_credentials=_credentials(client),
         store="memory://",
         datadir=str(settings.paths().run / "faust"),
         topic_partitions=QUALITY_PARTITIONS,
@@ -117,40 +138,90 @@ def build_app(settings: Settings) -> faust.App:
     return app
 
 
-def attach(app: faust.App, settings: Settings, status: StageStatus) -> None:
-    """Give the app its table and its agent."""
-    registry = Registry(settings)
+def _credentials(client: dict[str, str]) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """Return librdkafka's security properties as Faust takes them; None for a plain connection."""
+    protocol = client.get("security.protocol", "PLAINTEXT").upper()
+    context = ssl.create_default_context() if protocol.endswith("SSL") else None
+    if not protocol.startswith("SASL_"):
+        return faust.SSLCredentials(context) if context else None
+    mechanism = client.get("sasl.mechanism", "")
+    if mechanism not in MECHANISMS:
+        raise WrongUse(
+            f'HEADRACE_KAFKA_SASL_MECHANISM is "{mechanism}", which the process {STAGE} cannot use',
+            hint=f"set it to one of {', '.join(MECHANISMS)}",
+        )
+    return faust.SASLCredentials(
+        username=client.get("sasl.username"),
+        password=client.get("sasl.password"),
+        ssl_context=context,
+        mechanism=mechanism,
+    )
+
+
+async def once_it_answers(ask: Callable[[], T], *, pause_secs: float = FIRST_PAUSE_SECS) -> T:
+    """Return what `ask` returns, called in a thread; ask again, ever more slowly, as long as its service is away."""
+    while True:
+        try:
+            return await asyncio.to_thread(ask)
+        except HeadraceError as error:
+            if not isinstance(error, Transient):
+                raise
+            emit(BatchRepeated(stage=STAGE, cause=str(error)))
+        await asyncio.sleep(pause_secs)
+        pause_secs = min(2 * pause_secs, LONGEST_PAUSE_SECS)
+
+
+def attach(
+    app: faust.App, registry: Registry, tracer: FileTracer, status: StageStatus, failed: asyncio.Future[Exception]
+) -> None:
+    """Give the app its table and its agent, which puts the error that it cannot go on with into `failed`."""
     schema_id = registry.system_id(ALERTS, "alert")
     profiles = app.topic(PROFILES, key_type=bytes, value_type=bytes, value_serializer="raw")
     alerts = app.topic(ALERTS, key_type=bytes, value_type=bytes, value_serializer="raw")
     # No value_type: with `dict` Faust 0.15 writes entries that its recovery then drops with a warning.
     table = app.Table(QUALITY_TABLE, key_type=str, partitions=QUALITY_PARTITIONS)
     file_alerts = FileAlerts(table)
-    tracer = FileTracer(span_export(settings, STAGE))
 
     @table.on_recover
     async def recover() -> None:
         file_alerts.recover()
 
+    async def judge(message: Any, value: bytes) -> None:
+        writer = await once_it_answers(functools.partial(registry.text_of, schema_id_of(value) or 0))
+        delta = read_system(_DELTA, value, writer)
+        published_at = int(message.timestamp * 1_000_000)
+        merged = file_alerts.merge(message.partition, message.offset, published_at, delta)
+        if merged is not None:
+            for alert in merged.alerts:
+                framed = frame_system("alert", schema_id, alert)
+                await (await alerts.send(key=alert["alert_id"].encode(), value=framed))
+                _tell(alert, tracer, published_at)
+            file_alerts.keep(merged)
+
     @app.agent(profiles)
     async def judge_files(stream: Any) -> None:
         async for event in stream.events():
-            message = event.message
-            writer = registry.text_of(schema_id_of(event.value) or 0)
-            delta = read_system(_DELTA, event.value, writer)
-            published_at = int(message.timestamp * 1_000_000)
-            merged = file_alerts.merge(message.partition, message.offset, published_at, delta)
-            if merged is not None:
-                for alert in merged.alerts:
-                    framed = frame_system("alert", schema_id, alert)
-                    await (await alerts.send(key=alert["alert_id"].encode(), value=framed))
-                    _tell(alert, tracer, published_at)
-                file_alerts.keep(merged)
-            status.update(rows=1, lag=0)
+            try:
+                await judge(event.message, event.value)
+            except Exception as error:  # whatever it is, the delta must not be passed over
+                await _hold(failed, error)
+            _consumer(app).finish(event.message)
+            status.update(rows=1)
 
     @app.timer(interval=1.0)  # type: ignore[untyped-decorator]
     async def report() -> None:
-        status.update()
+        status.update(lag=await _consumer(app).behind())
+
+
+async def _hold(failed: asyncio.Future[Exception], error: Exception) -> None:
+    """Report an error and stay here until the process ends: Faust would go on with the next event."""
+    if not failed.done():
+        failed.set_result(error)
+    await asyncio.Event().wait()
+
+
+def _consumer(app: faust.App) -> GapTolerantConsumer:
+    return cast(GapTolerantConsumer, app.consumer)
 
 
 def _tell(alert: dict[str, Any], tracer: FileTracer, published_at: int) -> None:
@@ -167,19 +238,41 @@ def _tell(alert: dict[str, Any], tracer: FileTracer, published_at: int) -> None:
 
 
 async def run(settings: Settings) -> None:
-    """Run the app until SIGTERM or SIGINT; then commit and leave."""
+    """Run the app until SIGTERM or SIGINT; then commit and leave. Raises what the app cannot go on with."""
     status = StageStatus(settings.paths(), STAGE)
-    app = build_app(settings)
-    attach(app, settings, status)
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    await app.start()
-    emit(StageStarted(stage=STAGE))
-    await stop.wait()
-    status.update(state="stopping")
-    await app.stop()
+    app = build_app(settings)
+    failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    with closing(Registry(settings)) as registry, closing(span_export(settings, STAGE)) as export:
+        attach(app, registry, FileTracer(export), status, failed)
+        try:
+            await app.start()
+            emit(StageStarted(stage=STAGE))
+            await until_it_ends(app, stop, failed)
+            status.update(state="stopping")
+        finally:
+            await asyncio.wait_for(app.stop(), settings.drain_secs)
     emit(StageStopped(stage=STAGE))
+
+
+async def until_it_ends(app: faust.App, stop: asyncio.Event, failed: asyncio.Future[Exception]) -> None:
+    """Return when `stop` is set; raise the agent's error, or StageCrashed if the app ended by itself, if first."""
+    ends: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(stop.wait()),
+        asyncio.ensure_future(app.wait_until_stopped()),
+    ]
+    try:
+        await asyncio.wait((failed, *ends), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
+    if failed.done():
+        raise failed.result()
+    if not stop.is_set():
+        cause = app.crash_reason
+        raise StageCrashed(f"the Faust app ended by itself: {cause!r}", hint="headrace status") from cause
 
 
 def main() -> None:
@@ -188,8 +281,9 @@ def main() -> None:
     configure_logs(settings.paths(), STAGE)
     try:
         asyncio.run(run(settings))
-    except HeadraceError as error:
-        emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
+    except Exception as error:  # Faust lets errors of any kind through
+        hint = error.hint if isinstance(error, HeadraceError) else "headrace status"
+        emit(StageFailed(stage=STAGE, error=str(error) or repr(error), hint=hint))
         sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)
 
 

@@ -42,6 +42,15 @@ class FileQuality:
         """Return True once every row of the ended file was judged or put aside."""
         return self.file_rows is not None and self.judged + self.unreadable >= self.file_rows
 
+    @property
+    def may_go_on(self) -> bool:
+        """Return True for a changed file with rows counted: when its bytes return, the rest of its rows follows."""
+        return self.file_state == FileState.CHANGED and self.judged + self.unreadable > 0
+
+    def reopened(self) -> "FileQuality":
+        """Return the counts without the end, for a file that goes on. Its next end tells the rows of all of it."""
+        return replace(self, file_rows=None, file_state="", file_reason="")
+
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON values, for a table's changelog."""
         return asdict(self)

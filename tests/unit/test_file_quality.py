@@ -124,3 +124,55 @@ def test_kill_between_alert_and_table_raises_the_same_alert_id_again() -> None:
     assert lost is not None
     assert repeated is not None
     assert [alert["alert_id"] for alert in lost.alerts] == [alert["alert_id"] for alert in repeated.alerts]
+
+
+def other(number: int, delta: dict[str, Any]) -> dict[str, Any]:
+    return delta | {"file": f"{number:016x}"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_changed_file_whose_bytes_return_is_judged_as_a_whole(restarted: bool) -> None:
+    table: dict[str, Any] = {}
+    alerts = FileAlerts(table)
+    feed(alerts, 1, judged(10, 4))
+    assert feed(alerts, 2, ended(10, state="changed"))
+    for number in range(3):
+        feed(alerts, 10 + number, other(number, ended(0)))
+    if restarted:
+        alerts = FileAlerts(table)
+        alerts.recover()
+    assert feed(alerts, 20, judged(5, 2)) == []
+    feed(alerts, 21, other(9, ended(0)))
+    merged = alerts.merge(0, 22, 0, ended(15))
+    assert merged is not None
+    (alert,) = merged.alerts
+    assert (alert["rule"], alert["rows"], alert["rows_at_risk"]) == ("rejected_share", 15, 6)
+    alerts.keep(merged)
+    assert len(table) == 1
+
+
+def test_changed_file_of_which_nothing_was_counted_is_not_kept_and_may_come_again() -> None:
+    table: dict[str, Any] = {}
+    alerts = FileAlerts(table)
+    feed(alerts, 1, ended(0, state="changed"))
+    feed(alerts, 2, judged(5, 5))
+    feed(alerts, 3, other(1, ended(0)))
+    assert len(feed(alerts, 4, ended(5))) == 1
+    assert len(table) == 1
+
+
+class RestoringTable(dict[str, Any]):
+    """A table as Faust gives it to the recovery: it must not be changed."""
+
+    def pop(self, *_arguments: Any) -> Any:
+        raise TypeError
+
+
+def test_kill_before_the_older_entry_was_dropped_does_not_hinder_the_recovery() -> None:
+    done: list[dict[str, Any]] = [{"offset": offset, "partition": 0, "done": True, "quality": {}} for offset in (1, 2)]
+    FileAlerts(RestoringTable({"orders/a": done[0], "orders/b": done[1]})).recover()
+    table = {"orders/a": done[0], "orders/b": done[1]}
+    alerts = FileAlerts(table)
+    alerts.recover()
+    feed(alerts, 3, judged(1))
+    assert set(table) == {"orders/b", f"orders/{'f' * 16}"}
