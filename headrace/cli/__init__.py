@@ -1,6 +1,7 @@
 """The headrace command: one module per group of commands, imported only when it is called."""
 
 import importlib
+import logging
 import sys
 
 import click
@@ -51,6 +52,9 @@ def headrace() -> None:
 
 def main() -> None:
     """Run the command line; errors become one clear line, a hint, and design's exit codes (0, 1, 2, 3)."""
+    # A service that is away is said in one line by the error; librdkafka would say it for every attempt.
+    logging.getLogger("headrace.librdkafka").addHandler(logging.NullHandler())
+    logging.getLogger("headrace.librdkafka").propagate = False
     try:
         headrace(standalone_mode=False)
     except click.ClickException as error:

@@ -31,6 +31,7 @@ from headrace.transport.kafka import CompactedTopic
 
 _CHUNK = 1 << 20
 _POLL_SECS = 0.1
+_ANSWER_SECS = 8.0
 _QUIET_SECS = 2.0
 _SHOWN_DIGITS = 12
 _WIDE = 180
@@ -69,7 +70,7 @@ def drop(files: tuple[Path, ...], dataset: str, *, wait: bool, as_json: bool, pa
             click.echo(json.dumps(shown) if as_json else f"dropped {dataset}/{dropped.name}")
         return
     with closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger:
-        before = dict(ledger.refresh())
+        before = dict(ledger.refresh(_ANSWER_SECS))
         # One copy after the other, so that the same bytes twice on the command line give two receipts.
         waiting = [copy_into_inbox(file, settings.paths(), dataset) for file in files]
         good = True
@@ -96,7 +97,7 @@ def files(*, as_json: bool, dataset: str) -> None:
 def ledger_entries(settings: Settings) -> list[FileEntry]:
     """Return the last entry of every file and copy, the latest last; notes that were settled are left out."""
     with closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger:
-        entries = [read_entry(value) for value in ledger.refresh().values()]
+        entries = [read_entry(value) for value in ledger.refresh(_ANSWER_SECS).values()]
     return sorted((entry for entry in entries if not entry.settled_note), key=lambda entry: entry.updated_at)
 
 
