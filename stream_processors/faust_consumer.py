@@ -95,7 +95,11 @@ class GapTolerantConsumer(Consumer):
             records, partitions = await super()._wait_next_records(timeout)
             if records and not self._positioned:
                 changelogs = self.app.tables.changelog_topics
-                records = {tp: found for tp, found in records.items() if tp.topic in changelogs}
+                held = {tp: found for tp, found in records.items() if tp.topic not in changelogs}
+                records = {tp: found for tp, found in records.items() if tp not in held}
+                # Back to where they were: a partition without a committed offset is not sought again.
+                for tp, found in held.items():
+                    await self._seek(tp, found[0].offset)
             return records, partitions
 
 

@@ -1,10 +1,12 @@
 """The Faust app against real Kafka: killed at seeded moments while deltas flow, it alerts once for each bad file."""
 
+import json
 import os
 import random
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -47,7 +49,8 @@ def delta(file: str, stage: str, rows: int, rejected: int, file_rows: int | None
 def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transactions(stack: EmbeddedStack) -> None:
     settings, seeded = stack.settings, random.Random(20130101)
     Topics(settings.kafka_client()).ensure(SYSTEM_TOPICS)
-    schema_id = Registry(settings).system_id(PROFILES, "profile_delta")
+    with closing(Registry(settings)) as registry:
+        schema_id = registry.system_id(PROFILES, "profile_delta")
     writer = TransactionalWriter(settings.kafka_client(), "test-quality-kills")
     partition = stable_slot(DATASET, QUALITY_PARTITIONS)
 
@@ -74,6 +77,7 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
                 alerted = len(ours(stack))
                 app = start_app(stack)
         wait_for_alerts(stack, len(bad))
+        wait_for(lambda: lag(stack) == 0, 20.0, lambda: f"lag 0, it is {lag(stack)}", 0.2)
         app.terminate()
         assert app.wait(timeout=30) == 0
     finally:
@@ -81,6 +85,10 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
         app.wait()
     assert set(ours(stack)) == bad
     assert {share for _, share in observed(stack)} == {0.5}, "a delta was counted twice or an aborted one was counted"
+
+
+def lag(stack: EmbeddedStack) -> int:
+    return int(json.loads((stack.settings.paths().run / "stages" / "quality.json").read_text())["lag"])
 
 
 def wait_for_alerts(stack: EmbeddedStack, count: int) -> None:

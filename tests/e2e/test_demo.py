@@ -1,0 +1,22 @@
+"""headrace demo on a running line: it proves its receipts, and a second one recognises every file."""
+
+import pytest
+
+from headrace.testing.line import RunningLine
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.mark.timeout(300)
+def test_demo_proves_its_receipts_and_a_second_one_skips_the_same_bytes(line: RunningLine) -> None:
+    first = line.headrace("demo")
+    assert "proved" in first.stdout
+    assert "partial: unterminated_quote" in first.stdout
+    flights = line.value("SELECT count() FROM headrace.flights")
+    second = line.headrace("demo")
+    assert second.stdout.count("skipped: the same bytes are in already") == 17
+    assert "proved" in second.stdout
+    assert line.value("SELECT count() FROM headrace.flights") == flights
+    # January's first rows, as the source has them: the oracle is the file, not the line.
+    first_flight = "SELECT carrier, flight, origin, dest FROM headrace.flights WHERE _row = 0 AND month = 1 AND day = 1"
+    assert set(line.value(f"{first_flight} ORDER BY _offset LIMIT 1").splitlines()) == {"UA\t1545\tEWR\tIAH"}
