@@ -52,9 +52,10 @@ def headrace() -> None:
 
 def main() -> None:
     """Run the command line; errors become one clear line, a hint, and design's exit codes (0, 1, 2, 3)."""
-    # A service that is away is said in one line by the error; librdkafka would say it for every attempt.
-    logging.getLogger("headrace.librdkafka").addHandler(logging.NullHandler())
-    logging.getLogger("headrace.librdkafka").propagate = False
+    # A service that is away is said in one line by the error; the client libraries would say it for every attempt.
+    for library in ("headrace.librdkafka", "clickhouse_connect"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
+        logging.getLogger(library).propagate = False
     try:
         headrace(standalone_mode=False)
     except click.ClickException as error:

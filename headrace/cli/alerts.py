@@ -25,7 +25,8 @@ _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 def alerts(*, follow: bool, as_json: bool, dataset: str) -> None:
     """Print the quality alerts, oldest first. An alert that came twice is printed once."""
     count = 0
-    for alert in every_alert(Settings(), follow=follow):
+    found = every_alert(Settings(), follow=follow)
+    for alert in found if follow else sorted(found, key=lambda alert: alert["raised_at"]):
         if dataset in {"", alert["dataset"]}:
             count += 1
             click.echo(json.dumps(alert, default=str) if as_json else sentence(alert))
