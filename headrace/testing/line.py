@@ -126,9 +126,10 @@ class RunningLine:
             with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310
                 return str(reply.read().decode().rstrip("\n"))
         except urllib.error.HTTPError as error:
-            if error.code == _NOT_FOUND:
-                return ""
-            raise
+            with error:  # it holds the socket
+                if error.code == _NOT_FOUND:
+                    return ""
+                raise
 
     def column(self, query: str) -> list[str]:
         """Return a one-column query's values as text."""
