@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 import faust
 
+from headrace.core.child import EXIT_TERMINAL
 from headrace.core.identity import root_span_id
 from headrace.errors import HeadraceError, StageCrashed, Terminal, Transient, WrongUse
 from headrace.observability.events import AlertRaised, BatchRepeated, StageFailed, StageStarted, StageStopped, emit
@@ -33,7 +34,6 @@ from headrace.stream_processors.faust_consumer import GapTolerantConsumer, GapTo
 from headrace.stream_processors.steps.file_quality import FileQuality, alerts_of, merge_delta
 
 STAGE = "quality"
-EXIT_TERMINAL = 78
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS = 0.2, 10.0
 _DELTA = "profile_delta"

@@ -1,11 +1,7 @@
 """The registry as a process: python -m headrace.embedded.registry, with its settings from the environment."""
 
-import contextlib
-import signal
 import socket
 import sys
-from collections.abc import Generator
-from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -18,6 +14,7 @@ from headrace.embedded.registry.app import RegistryApp
 from headrace.embedded.registry.fence import LOOPBACK_NAMES, Fence
 from headrace.embedded.registry.records import TOPIC
 from headrace.embedded.registry.store import RecordRefused, RecordUnreadable, Store
+from headrace.embedded.server import Server
 from headrace.errors import HeadraceError, SchemaRefused, Terminal, WrongUse
 from headrace.observability.events import SchemaRecordSkipped, StageStarted, StageStopped, emit
 from headrace.observability.logs import configure_logs
@@ -27,23 +24,6 @@ from headrace.transport.schema_log import Apply, SchemaLog
 NAME = "registry"
 _KEEP_ALIVE_SECS = 75
 _STOP_SECS = 5
-
-
-class Server(uvicorn.Server):
-    """uvicorn, but SIGTERM and SIGINT end it with 0: it was asked to leave and did."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Set the handlers for as long as the server runs."""
-        before = {number: signal.signal(number, self._leave) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _leave(self, _number: int, _frame: FrameType | None) -> None:
-        self.should_exit = True
 
 
 def applier(store: Store) -> Apply:

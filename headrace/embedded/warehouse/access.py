@@ -13,8 +13,8 @@ from headrace.embedded.warehouse.engine import Role
 from headrace.embedded.warehouse.faults import AUTHENTICATION_FAILED, Fault
 from headrace.embedded.warehouse.requests import HttpQuery
 from headrace.errors import WrongUse
+from headrace.settings import PIPELINE_USER
 
-PIPELINE_USER = "pipeline"
 READER_USER = "default"
 
 

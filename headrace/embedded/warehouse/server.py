@@ -1,20 +1,17 @@
 """The warehouse as a server: the folder's lock, the port, the engine, and an orderly end."""
 
-import contextlib
 import logging
 import shutil
-import signal
 import socket
 import sys
-from collections.abc import Generator
 from pathlib import Path
-from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
 
 from headrace.core.child import EXIT_TERMINAL
 from headrace.embedded.ports import port_taken
+from headrace.embedded.server import Server
 from headrace.embedded.warehouse.access import Doorkeeper, hosts_of, is_loopback, pipeline_password
 from headrace.embedded.warehouse.app import WarehouseApp
 from headrace.embedded.warehouse.engine import Bounds, Engine
@@ -26,23 +23,6 @@ from headrace.settings import Settings
 NAME = "warehouse"
 _KEEP_ALIVE_SECS = 75
 _STOP_SECS = 10
-
-
-class Server(uvicorn.Server):
-    """uvicorn, but SIGTERM and SIGINT end it with 0: it was asked to leave and did."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Set the handlers for as long as the server runs."""
-        before = {number: signal.signal(number, self._leave) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _leave(self, _number: int, _frame: FrameType | None) -> None:
-        self.should_exit = True
 
 
 def serve(settings: Settings) -> None:
