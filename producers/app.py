@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headrace.core.child import EXIT_TERMINAL
+from headrace.core.child import exit_status
 from headrace.core.collector import relax_collector
-from headrace.errors import AlreadyRunning, HeadraceError, Terminal
+from headrace.errors import AlreadyRunning, HeadraceError
 from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
 from headrace.observability.export import span_export
 from headrace.observability.logs import configure_logs
@@ -139,7 +139,7 @@ def main() -> None:
         run(settings)
     except HeadraceError as error:
         emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
-        sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)
+        sys.exit(exit_status(error))
 
 
 if __name__ == "__main__":

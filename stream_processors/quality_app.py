@@ -18,9 +18,9 @@ from typing import Any, TypeVar, cast
 
 import faust
 
-from headrace.core.child import EXIT_TERMINAL
+from headrace.core.child import exit_status
 from headrace.core.identity import root_span_id
-from headrace.errors import HeadraceError, StageCrashed, Terminal, Transient, WrongUse
+from headrace.errors import HeadraceError, StageCrashed, Transient, WrongUse
 from headrace.observability.events import AlertRaised, BatchRepeated, StageFailed, StageStarted, StageStopped, emit
 from headrace.observability.export import span_export
 from headrace.observability.logs import configure_logs
@@ -284,7 +284,7 @@ def main() -> None:
     except Exception as error:  # Faust lets errors of any kind through
         hint = error.hint if isinstance(error, HeadraceError) else "headrace status"
         emit(StageFailed(stage=STAGE, error=str(error) or repr(error), hint=hint))
-        sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)
+        sys.exit(exit_status(error))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import click
 
-from headrace.core.child import EXIT_TERMINAL
+from headrace.core.child import exit_status
 from headrace.core.collector import relax_collector
 from headrace.errors import HeadraceError, Terminal, TransactionFailed
 from headrace.observability.events import (
@@ -210,7 +210,7 @@ def main(slot: int) -> None:
         loop.run()
     except HeadraceError as error:
         emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
-        sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)
+        sys.exit(exit_status(error))
     finally:
         loop.close()
         export.close()

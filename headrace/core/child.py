@@ -3,15 +3,29 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from headrace.core.guarded import guarded_command
+from headrace.errors import HeadraceError, Terminal
 
 # A child that leaves with this code (sysexits' EX_CONFIG) says that a restart cannot help: a person has to act.
 EXIT_TERMINAL = 78
 _TAIL_BYTES = 16_384
+
+
+def exit_status(error: BaseException) -> int:
+    """Return the code with which a child leaves after an error."""
+    return EXIT_TERMINAL if isinstance(error, Terminal) else 1
+
+
+def say_and_leave(error: HeadraceError) -> NoReturn:
+    """End this child: one line that says what is wrong and what to do next, and the code of the error."""
+    print(f"{error}; next: {error.hint}", file=sys.stderr)  # noqa: T201
+    sys.exit(exit_status(error))
 
 
 class Child:

@@ -12,11 +12,11 @@ import sys
 import uuid
 from pathlib import Path
 
-from headrace.core.child import EXIT_TERMINAL, Child, wait_until
+from headrace.core.child import Child, say_and_leave, wait_until
 from headrace.core.files import try_lock, write_atomically
 from headrace.core.guarded import guarded_command
 from headrace.embedded.jars import verified_jars
-from headrace.errors import AlreadyRunning, HeadraceError, ServiceUnreachable, Terminal
+from headrace.errors import AlreadyRunning, HeadraceError, ServiceUnreachable
 from headrace.schemas.topics import MAX_MESSAGE_BYTES
 from headrace.settings import LOOPBACK, Settings
 
@@ -254,8 +254,7 @@ def main() -> None:
         hold_folder(settings.paths().kafka)
         command = prepare(settings)
     except HeadraceError as error:
-        print(f"{error}; next: {error.hint}", file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)
+        say_and_leave(error)
     os.execv(command[0], command)  # noqa: S606
 
 

@@ -5,9 +5,6 @@ import logging
 
 import pytest
 
-from headrace.embedded.registry.__main__ import address
-from headrace.errors import WrongUse
-from headrace.settings import Settings
 from headrace.testing.registry import MemoryRegistry
 
 HOST = ("host", "127.0.0.1:8081")
@@ -68,12 +65,3 @@ def test_the_right_password_is_let_in_and_never_logged(caplog: pytest.LogCapture
         assert registry.call("GET", "/subjects", headers=given).body == []
         assert registry.call("GET", "/no", headers=given).status == 404
     assert "secr" not in caplog.text
-
-
-def test_an_address_beyond_loopback_needs_a_password(tmp_path_factory: pytest.TempPathFactory) -> None:
-    home = tmp_path_factory.mktemp("home")
-    (home / "run").mkdir()
-    (home / "run" / "stack.json").write_text('{"registry": "0.0.0.0:8081"}')
-    with pytest.raises(WrongUse, match="without a password"):
-        address(Settings(home=home))
-    assert address(Settings.model_validate({"home": home, "registry_password": "x"})) == ("0.0.0.0", 8081)  # noqa: S104

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from headrace.embedded.access import from_here
 from headrace.embedded.warehouse.access import Doorkeeper
 from headrace.embedded.warehouse.body import Body, ClientLeft, Receive
 from headrace.embedded.warehouse.compression import choose_encoding, decoder_for
@@ -57,6 +58,8 @@ class WarehouseApp:
         )
         body = Body(receive)
         try:
+            if not from_here(scope["headers"], self._doorkeeper.names):
+                raise Fault(ACCESS_DENIED, "Host or Origin is not this service's own: web pages may not query it")
             await self._serve(query, body, receive, reply)
         except ClientLeft:
             return
@@ -74,8 +77,6 @@ class WarehouseApp:
         self._clients.jobs.sessions.close()
 
     async def _serve(self, query: HttpQuery, body: Body, receive: Receive, reply: Reply) -> None:
-        if not self._doorkeeper.admits_page(query.headers):
-            raise Fault(ACCESS_DENIED, "Host or Origin is not this service's own: web pages may not query it")
         if query.path in {"/ping", "/replicas_status"} or query.greets:
             await reply.text(200, _OK)
         elif query.method == "OPTIONS":

@@ -1,11 +1,10 @@
 """One HTTP request as ClickHouse understands it: who asks, what, with which settings, parameters and encodings."""
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from headrace.embedded.access import basic_credentials
 from headrace.embedded.warehouse.faults import AUTHENTICATION_FAILED, NOT_IMPLEMENTED, Fault
 
 # Parameters that are the HTTP interface's own; every other one is a setting of the engine.
@@ -155,11 +154,7 @@ def refuse_unsupported(query: HttpQuery) -> None:
 
 
 def _basic(header: str) -> tuple[str, str]:
-    scheme, _, value = header.partition(" ")
-    try:
-        if scheme.lower() != "basic":
-            raise ValueError(scheme)
-        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (ValueError, binascii.Error) as error:
-        raise Fault(AUTHENTICATION_FAILED, "Invalid authentication: only the Basic scheme is supported") from error
-    return user or "default", password
+    found = basic_credentials(header)
+    if found is None:
+        raise Fault(AUTHENTICATION_FAILED, "Invalid authentication: only the Basic scheme is supported")
+    return found[0] or "default", found[1]
