@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from headrace.core.identity import dataset_name_problem
+from headrace.schemas.check_rules import CheckRule, WindowSpec
 from headrace.schemas.contract_fields import (
     FIELD_NULLS,
     ContractField,
@@ -42,7 +43,10 @@ class FormatOptions:
 
 @dataclass(frozen=True)
 class Contract:
-    """What a dataset's records must be. Equal text is an equal contract; `version` names the text exactly."""
+    """What a dataset's records must be. Equal text is an equal contract; `version` names the text exactly.
+
+    `rules` are asked of each record and may reject it, `checks` of the records of a file or `window` together.
+    """
 
     dataset: str
     version: str
@@ -56,6 +60,8 @@ class Contract:
     description: str = ""
     format: FormatOptions = FormatOptions()
     unchecked: tuple[str, ...] = ()
+    checks: tuple[CheckRule, ...] = ()
+    window: WindowSpec = WindowSpec()
 
     @property
     def record_fields(self) -> tuple[RecordField, ...]:
