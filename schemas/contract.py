@@ -30,6 +30,7 @@ DEFAULT_TOLERANCE = 0.01
 MAX_PARTITIONS = 64
 OURS = "headrace."
 _ROOT_PROPERTIES = ("headrace.tolerance", "headrace.partitions", "headrace.delimiter", FIELD_NULLS)
+NO_TIME = WindowSpec()
 _DIGEST_DIGITS = 8
 
 
@@ -61,7 +62,7 @@ class Contract:
     format: FormatOptions = FormatOptions()
     unchecked: tuple[str, ...] = ()
     checks: tuple[CheckRule, ...] = ()
-    window: WindowSpec = WindowSpec()
+    window: WindowSpec = NO_TIME
 
     @property
     def record_fields(self) -> tuple[RecordField, ...]:
