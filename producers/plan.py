@@ -7,7 +7,7 @@ from typing import Protocol
 
 from headrace.core.identity import stable_slot
 from headrace.producers.claim import ClaimedFile
-from headrace.producers.readers.base import HEAD_BYTES, Layout, Reader, ReadFrame, ReadOptions
+from headrace.producers.readers.base import HEAD_BYTES, Layout, Part, Reader, ReadFrame, ReadOptions
 from headrace.producers.readers.registry import reader_for
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore
@@ -83,7 +83,7 @@ class FilePlanner:
             schema_id=schema_id,
             partition=partition if resumed is None or resumed.partition is None else resumed.partition,
             frames=lambda row, byte: reader.frames(
-                stream, layout, schema, columns, start_row=row, start_byte=byte, max_rows=self._settings.frame_rows
+                stream, layout, schema, columns, Part(row, byte, self._settings.frame_rows)
             ),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from headrace.core.vocabulary import Reason
-from headrace.producers.readers.base import HEAD_BYTES, Layout, Reader, ReadFrame, ReadOptions, UnreadableRow
+from headrace.producers.readers.base import HEAD_BYTES, Layout, Part, Reader, ReadFrame, ReadOptions, UnreadableRow
 from headrace.producers.readers.registry import reader_for
 from headrace.schemas.infer import match_columns
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
@@ -59,7 +59,7 @@ def read_bytes(
     layout = reader.open(stream, options)
     schema = schema_of(layout, fields)
     columns = match_columns(layout.columns, schema.data_fields)
-    return ReadFile(layout, tuple(reader.frames(stream, layout, schema, columns, max_rows=max_rows)))
+    return ReadFile(layout, tuple(reader.frames(stream, layout, schema, columns, Part(max_rows=max_rows))))
 
 
 def schema_of(layout: Layout, fields: Mapping[str, FieldType] | Sequence[RecordField] | None = None) -> RecordSchema:
@@ -87,7 +87,7 @@ def check_reader(reader: Reader, content: bytes, fields: Mapping[str, FieldType]
     columns = match_columns(layout.columns, schema.data_fields)
 
     def read(row: int = 0, byte: int = 0, max_rows: int = 50_000) -> ReadFile:
-        frames = reader.frames(stream, layout, schema, columns, start_row=row, start_byte=byte, max_rows=max_rows)
+        frames = reader.frames(stream, layout, schema, columns, Part(row, byte, max_rows))
         return ReadFile(layout, tuple(frames))
 
     whole = read()

@@ -10,7 +10,7 @@ from confluent_kafka.cimpl import Message
 
 from headrace.errors import PositionLost, ProducerFenced, ServiceUnreachable
 from headrace.transport.kafka import TransactionalWriter, consumer_config
-from headrace.transport.partition_reader import Place, Run
+from headrace.transport.partition_reader import Place, Run, runs_of
 
 SESSION_MS = 6_000
 _CALL_SECS = 10.0
@@ -89,7 +89,7 @@ class GroupConsumer:
             return Batch()
         if any(map(Message.error, messages)):
             messages = [message for message in messages if not self._trouble(message)]
-        runs = _by_place(messages)
+        runs = runs_of(messages)
         for run in runs:
             self._next[run.place] = run.messages[-1].offset() + 1
         return Batch(runs)
@@ -199,16 +199,3 @@ def _lost(place: Place, cause: str) -> PositionLost:
         f"where to read {place} on is unknown: {cause}",
         hint="set the group's offset to the first record that was not judged (kafka-consumer-groups --reset-offsets)",
     )
-
-
-def _by_place(messages: list[Any]) -> list[Run]:
-    if not messages:
-        return []
-    topics: list[Any] = list(map(Message.topic, messages))
-    partitions: list[Any] = list(map(Message.partition, messages))
-    if topics.count(topics[0]) == len(topics) and partitions.count(partitions[0]) == len(partitions):
-        return [Run(Place(topics[0], partitions[0]), messages)]
-    found: dict[Place, list[Any]] = {}
-    for topic, partition, message in zip(topics, partitions, messages, strict=True):
-        found.setdefault(Place(topic, partition), []).append(message)
-    return [Run(place, members) for place, members in found.items()]

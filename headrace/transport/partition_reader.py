@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -167,7 +166,7 @@ class PartitionReader:
             good = messages
         else:
             good = [message for message in messages if not self._trouble(message, found)]
-        found.runs = [run for run in _split(good) if run.place in self._started]
+        found.runs = [run for run in runs_of(good) if run.place in self._started]
         return found
 
     def behind(self, place: Place, next_offset: int) -> int:
@@ -204,7 +203,7 @@ class PartitionReader:
         return ServiceUnreachable(f"Kafka at {self._address}: {cause.str()}", hint="headrace status")
 
 
-def _split(messages: list[Any]) -> list[Run]:
+def runs_of(messages: list[Any]) -> list[Run]:
     """Return the messages by partition. The common batch has one partition, and is passed on whole."""
     if not messages:
         return []
@@ -212,6 +211,7 @@ def _split(messages: list[Any]) -> list[Run]:
     partitions: list[Any] = list(map(Message.partition, messages))
     if topics.count(topics[0]) == len(topics) and partitions.count(partitions[0]) == len(partitions):
         return [Run(Place(topics[0], partitions[0]), messages)]
-    places = zip(topics, partitions, strict=True)
-    grouped = groupby(zip(places, messages, strict=True), key=lambda pair: pair[0])
-    return [Run(Place(*place), [message for _place, message in pairs]) for place, pairs in grouped]
+    found: dict[Place, list[Any]] = {}
+    for topic, partition, message in zip(topics, partitions, messages, strict=True):
+        found.setdefault(Place(topic, partition), []).append(message)
+    return [Run(place, members) for place, members in found.items()]

@@ -100,7 +100,7 @@ class ReadFrame:
     (Int64). The `_row` values of `frame` and the `row` values of `unreadable` together are every ordinal from the
     previous frame's `next_row` (or `start_row`) up to, not with, `next_row`: none missing, none twice.
 
-    `next_row` and `next_byte` are where to go on: give them to `frames` as `start_row` and `start_byte`. `last` is True
+    `next_row` and `next_byte` are where to go on: give them to `frames` in a Part. `last` is True
     in the final frame only. `partial` is set, in the last frame only, when the end of the file could not be framed: it
     is one entry of `unreadable`, counted as one row, and `detail` says what it is.
     """
@@ -147,6 +147,18 @@ class Layout:
     encoding: str = "utf-8"
 
 
+@dataclass(frozen=True)
+class Part:
+    """Which rows to read: from `start_row` on, which begins at `start_byte` (0: at the first row)."""
+
+    start_row: int = 0
+    start_byte: int = 0
+    max_rows: int = FRAME_ROWS
+
+
+WHOLE = Part()
+
+
 @runtime_checkable
 class Reader(Protocol):
     """One file format. Stateless: one instance reads any number of files, and every call may be repeated.
@@ -173,17 +185,9 @@ class Reader(Protocol):
         ...
 
     def frames(
-        self,
-        stream: BinaryIO,
-        layout: Layout,
-        schema: RecordSchema,
-        columns: Mapping[str, int],
-        *,
-        start_row: int = 0,
-        start_byte: int = 0,
-        max_rows: int = FRAME_ROWS,
+        self, stream: BinaryIO, layout: Layout, schema: RecordSchema, columns: Mapping[str, int], part: Part = WHOLE
     ) -> Iterator[ReadFrame]:
-        """Give the rows from `start_row` on, which begins at `start_byte` (0: at the first row), in file order.
+        """Give the rows of a part, in file order.
 
         `columns` maps a schema field's name to its position in `layout.columns`. A field that is not in it is null
         in every row; a column that no field names is left out, which is the caller's decision. A value that is not of

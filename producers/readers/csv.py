@@ -9,7 +9,7 @@ from typing import BinaryIO
 import polars as pl
 
 from headrace.producers.readers.assemble import assemble, good_rows
-from headrace.producers.readers.base import FRAME_ROWS, SAMPLE_BYTES, Layout, ReadFrame, ReadOptions
+from headrace.producers.readers.base import FRAME_ROWS, SAMPLE_BYTES, WHOLE, Layout, Part, ReadFrame, ReadOptions
 from headrace.producers.readers.columns import Columns
 from headrace.producers.readers.csv_header import read_layout
 from headrace.producers.readers.csv_rows import ENCODINGS, source_text, unsound_rows
@@ -51,20 +51,12 @@ class CsvReader:
         return Sample(layout.columns, pl.concat(tables, rechunk=False))
 
     def frames(
-        self,
-        stream: BinaryIO,
-        layout: Layout,
-        schema: RecordSchema,
-        columns: Mapping[str, int],
-        *,
-        start_row: int = 0,
-        start_byte: int = 0,
-        max_rows: int = FRAME_ROWS,
+        self, stream: BinaryIO, layout: Layout, schema: RecordSchema, columns: Mapping[str, int], part: Part = WHOLE
     ) -> Iterator[ReadFrame]:
-        """Give the rows from `start_row` on (see Reader)."""
+        """Give the rows of a part (see Reader)."""
         wanted = Columns.of(layout, schema, columns)
-        row = start_row
-        for chunk in _chunks(stream, layout, max(start_byte, layout.data_start), max_rows):
+        row = part.start_row
+        for chunk in _chunks(stream, layout, max(part.start_byte, layout.data_start), part.max_rows):
             frame = _frame(chunk, layout, wanted, row)
             row = frame.next_row
             yield frame

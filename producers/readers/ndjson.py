@@ -14,8 +14,10 @@ from headrace.producers.readers.base import (
     FRAME_ROWS,
     HEAD_BYTES,
     SAMPLE_BYTES,
+    WHOLE,
     FileRefused,
     Layout,
+    Part,
     Problem,
     ReadFrame,
     ReadOptions,
@@ -105,22 +107,14 @@ class NdjsonReader:
         return Sample(layout.columns, pl.concat(tables, rechunk=False), frozenset(quoted))
 
     def frames(
-        self,
-        stream: BinaryIO,
-        layout: Layout,
-        schema: RecordSchema,
-        columns: Mapping[str, int],
-        *,
-        start_row: int = 0,
-        start_byte: int = 0,
-        max_rows: int = FRAME_ROWS,
+        self, stream: BinaryIO, layout: Layout, schema: RecordSchema, columns: Mapping[str, int], part: Part = WHOLE
     ) -> Iterator[ReadFrame]:
-        """Give the rows from `start_row` on (see Reader). A key that the layout has not makes a row UNKNOWN_FIELD."""
+        """Give the rows of a part (see Reader). A key that the layout has not makes a row UNKNOWN_FIELD."""
         wanted = Columns.of(layout, schema, columns)
         keys = frozenset(layout.columns)
-        row = start_row
-        start = max(start_byte, layout.data_start)
-        for chunk in read_chunks(stream, start, delimiter=None, max_rows=max_rows, most_bytes=WINDOW_BYTES):
+        row = part.start_row
+        start = max(part.start_byte, layout.data_start)
+        for chunk in read_chunks(stream, start, delimiter=None, max_rows=part.max_rows, most_bytes=WINDOW_BYTES):
             quick = parse_quickly(chunk, layout, wanted)
             if quick is not None:
                 frame = assemble(chunk, row, {}, quick, {})
