@@ -139,14 +139,7 @@ def follow(
     while True:
         view = refresh()
         news = {key: value for key, value in view.items() if before.get(key) != value and key not in taken}
-        for file in list(waiting):
-            key = _key_of(news, entry_key(dataset, file.sha256))
-            entry = read_entry(news[key]) if key else None
-            if entry is not None and entry.final:
-                del news[key]
-                taken.add(key)
-                waiting.remove(file)
-                yield entry
+        yield from _final_entries(dataset, waiting, news, taken)
         now = time.monotonic()
         if not waiting:
             break
@@ -183,6 +176,20 @@ class NoProgress(HeadraceError, Transient):
     """A dropped file was not taken up, or does not go on."""
 
     code = "no_progress"
+
+
+def _final_entries(
+    dataset: str, waiting: list[Dropped], news: dict[str, bytes], taken: set[str]
+) -> Iterator[FileEntry]:
+    """Give the final entries among the news; moves them to `taken`, and waits for their files no more."""
+    for file in list(waiting):
+        key = _key_of(news, entry_key(dataset, file.sha256))
+        entry = read_entry(news[key]) if key else None
+        if entry is not None and entry.final:
+            del news[key]
+            taken.add(key)
+            waiting.remove(file)
+            yield entry
 
 
 def _key_of(news: Mapping[str, bytes], main: str) -> str:

@@ -28,6 +28,32 @@ _QUICK_SESSION = {"broker.session.timeout.ms": "300", "broker.heartbeat.interval
 _FOREVER_MINUTES = 2**31 - 1
 _BATCH_BYTES = 2 * MAX_MESSAGE_BYTES
 
+# One broker: every internal topic has one replica, and few partitions, which is quick to start and to stop.
+_ONE_BROKER = {
+    "default.replication.factor": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+}
+# Two cores are shared with the whole line.
+_SMALL = {
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "num.replica.fetchers": "1",
+    "num.recovery.threads.per.data.dir": "2",
+    "background.threads": "2",
+    "socket.send.buffer.bytes": str(_MEBIBYTE),
+    "socket.receive.buffer.bytes": str(_MEBIBYTE),
+    "log.cleaner.threads": "1",
+    "log.cleaner.dedupe.buffer.size": str(16 * _MEBIBYTE),
+    "log.segment.bytes": str(256 * _MEBIBYTE),
+}
+
 _LOG4J = """status = warn
 # the broker closes its log itself: else the lines of an orderly stop would be lost
 shutdownHook = disable
@@ -70,17 +96,9 @@ def server_properties(settings: Settings, data: Path) -> dict[str, str]:
         "listeners": f"PLAINTEXT://{LOOPBACK}:{settings.kafka_port},CONTROLLER://{controller}",
         "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{settings.kafka_port}",
         "log.dirs": str(data),
-        # one broker: every internal topic has one replica, and few partitions, which is quick to start and to stop
-        "default.replication.factor": "1",
-        "offsets.topic.replication.factor": "1",
-        "offsets.topic.num.partitions": "4",
-        "transaction.state.log.replication.factor": "1",
-        "transaction.state.log.min.isr": "1",
-        "transaction.state.log.num.partitions": "4",
-        "share.coordinator.state.topic.replication.factor": "1",
-        "share.coordinator.state.topic.min.isr": "1",
-        "share.coordinator.state.topic.num.partitions": "1",
-        # what design.md promises
+        **_ONE_BROKER,
+        **_SMALL,
+        # a topic is made with its settings or not at all; a group that pauses for long keeps its position
         "auto.create.topics.enable": "false",
         "offsets.retention.minutes": str(_FOREVER_MINUTES),
         "group.initial.rebalance.delay.ms": "0",
@@ -88,17 +106,6 @@ def server_properties(settings: Settings, data: Path) -> dict[str, str]:
         "replica.fetch.max.bytes": str(_BATCH_BYTES),
         # an open transaction of a killed producer hides everyone's later messages: look for such ones every second
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
-        # two cores are shared with the whole line
-        "num.network.threads": "2",
-        "num.io.threads": "4",
-        "num.replica.fetchers": "1",
-        "num.recovery.threads.per.data.dir": "2",
-        "background.threads": "2",
-        "socket.send.buffer.bytes": str(_MEBIBYTE),
-        "socket.receive.buffer.bytes": str(_MEBIBYTE),
-        "log.cleaner.threads": "1",
-        "log.cleaner.dedupe.buffer.size": str(16 * _MEBIBYTE),
-        "log.segment.bytes": str(256 * _MEBIBYTE),
         # the only controller lives in the only broker, so a missed heartbeat tells nothing: a busy machine must not
         # fence the broker, since Kafka may lose the markers of a commit that is under way then
         "broker.session.timeout.ms": "30000",
