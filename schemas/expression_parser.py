@@ -22,7 +22,7 @@ _TOKEN = re.compile(
 _NUMBERS: Final = frozenset({Kind.WHOLE, Kind.NUMBER})
 _ORDERED: Final = frozenset({*_NUMBERS, Kind.TEXT, Kind.DATE, Kind.TIMESTAMP, Kind.TIME})
 _KEYWORDS: Final = frozenset({"and", "or", "not", "is", "null", "in", "between", "true", "false", "date", "timestamp"})
-_FUNCTIONS: Final = frozenset({"abs", "length", "lower", "upper", "coalesce"})
+FUNCTIONS: Final = frozenset({"abs", "length", "lower", "upper", "coalesce"})
 
 
 class ExpressionInvalid(ValueError):
@@ -64,7 +64,7 @@ def _tokens(text: str) -> list[_Token]:
             raise ExpressionInvalid(f'cannot read "{rest[:20]}" at character {len(text) - len(rest) + 1}')
         kind = str(match.lastgroup)
         value = match[kind]
-        if kind == "word" and (value.lower() in _KEYWORDS or value.lower() in _FUNCTIONS):
+        if kind == "word" and (value.lower() in _KEYWORDS or value.lower() in FUNCTIONS):
             kind, value = "keyword", value.lower()
         found.append(_Token(kind, value, match.start(match.lastgroup or 0) + 1))
         place = match.end()
@@ -188,7 +188,7 @@ class _Parser:
             return Literal(value, Kind.NULL if value is None else Kind.BOOLEAN)
         if token.text in {"date", "timestamp"}:
             return self._moment(token)
-        if token.text in _FUNCTIONS:
+        if token.text in FUNCTIONS:
             return self._function(token)
         if token.text == "(":
             node = self._deeper(self.disjunction)
@@ -199,7 +199,7 @@ class _Parser:
 
     def _column(self, token: _Token) -> Column:
         if token.text not in self._kinds:
-            called = f'function "{token.text}" is not one of {", ".join(sorted(_FUNCTIONS))}'
+            called = f'function "{token.text}" is not one of {", ".join(sorted(FUNCTIONS))}'
             unknown = f'"{token.text}" is not a field of this contract'
             raise ExpressionInvalid(f"{called if self._token.text == '(' else unknown} (character {token.place})")
         return Column(token.text, self._kinds[token.text])

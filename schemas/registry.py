@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-# The client speaks through httpx or its successor, whichever is there, and lets transport errors through as they are.
+# The client lets the transport errors of its HTTP library through as they are, which is httpx2 or httpx, whichever is
+# installed. Only this module says which; there is no public name. tests/unit/test_registry_client.py tells if it goes.
 from confluent_kafka.schema_registry.common._httpx_compat import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 

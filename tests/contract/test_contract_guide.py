@@ -15,7 +15,7 @@ from headrace.core.vocabulary import Reason
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.contract import Contract, parse_contract
 from headrace.schemas.contract_fields import PHYSICAL
-from headrace.schemas.expression_parser import _FUNCTIONS
+from headrace.schemas.expression_parser import FUNCTIONS
 from headrace.schemas.record import FieldType
 from headrace.stream_processors.steps.validate import validate
 
@@ -96,4 +96,4 @@ def test_guide_names_every_type_and_function() -> None:
     for logical, kinds in PHYSICAL.items():
         assert f"| `{logical}` |" in GUIDE
         assert all(f"`{kind}" in GUIDE for kind in kinds)
-    assert all(f"`{function}(" in GUIDE for function in _FUNCTIONS)
+    assert all(f"`{function}(" in GUIDE for function in FUNCTIONS)

@@ -2,14 +2,10 @@
 
 import concurrent.futures
 import gzip
-import json
-import shutil
 import socket
-import subprocess
 import time
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -372,26 +368,3 @@ def test_query_of_a_client_that_leaves_is_stopped(warehouse: Settings) -> None:
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
     running = "SELECT countIf(query NOT LIKE '%LIKE%') FROM system.processes WHERE query LIKE '%''leaving''%'"
     assert wait_until(lambda: rows(warehouse, running) == "0\n", 10)
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_works(warehouse: Settings, table: str, tmp_path: Path) -> None:
-    def curl(*arguments: str) -> str:
-        done = subprocess.run(["curl", "-sS", *arguments], check=True, capture_output=True, text=True, timeout=60)
-        return done.stdout
-
-    address = warehouse.warehouse_address()
-    large = tmp_path / "rows.csv"
-    large.write_bytes(b"".join(b"%d,%s\n" % (number, b"y" * 60) for number in range(50_000)))
-    assert curl(f"{address}/ping") == "Ok.\n"
-    assert curl(f"{address}/?query=SELECT%201") == "1\n"
-    assert curl(address, "-d", "SELECT 1 AS a FORMAT JSONEachRow") == '{"a":1}\n'
-    # More than a megabyte: curl asks with Expect: 100-continue first.
-    assert curl(f"{address}/?query=INSERT%20INTO%20{table}%20FORMAT%20CSV", "--data-binary", f"@{large}") == ""
-    assert curl(address, "-d", f"SELECT count(), any(length(b)) FROM {table}") == "50000\t60\n"
-    assert "Code: 60." in curl(address, "-d", "SELECT * FROM nothing")
-    assert curl("--compressed", f"{address}/?enable_http_compression=1&query=SELECT%202") == "2\n"
-    assert curl("-I", f"{address}/?query=SELECT%201").startswith("HTTP/1.1 200")
-    password = warehouse.paths().pipeline_password_file.read_text()
-    assert curl("-u", f"pipeline:{password}", address, "-d", "SELECT 3") == "3\n"
-    assert json.loads(curl(address, "-d", "SHOW TABLES FROM web FORMAT JSON"))["rows"] >= 1
