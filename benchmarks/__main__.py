@@ -58,8 +58,8 @@ def idle(line: RunningLine, start_secs: float) -> dict[str, float]:
 
 def measure(line: RunningLine, folder: Path, copies: int, *, only_line: bool) -> dict[str, Any]:
     """Return the figures of one run."""
-    files = write_rotated(folder, copies)
-    print(f"line: {copies} files of flights ...", flush=True)
+    files = write_rotated(folder, copies + 1)
+    print(f"line: one file of flights to warm up, then {copies} ...", flush=True)
     result: dict[str, Any] = {"line": throughput(line, files)}
     if only_line:
         return result
@@ -95,6 +95,7 @@ def show(result: dict[str, Any], saved: Path) -> None:
     """Print the figures as one table."""
     line = result["line"]
     print(f"\n{line['rows']:,} rows end to end in {line['seconds']} s: {line['rows_per_s']:,} rows/s")
+    print(f"  the warm-up before, on a line just started: {line['cold_rows_per_s']:,} rows/s")
     for stage, speed in sorted(line["stage_rows_per_s"].items()):
         print(f"  {stage:<12} {speed:>10,} rows/s")
     if "of_floor" in result:

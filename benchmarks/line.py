@@ -78,14 +78,21 @@ def _peak_mb(pid: int) -> float:
 
 
 def throughput(line: RunningLine, files: list[Path]) -> dict[str, Any]:
-    """Drop the big files and return speeds, CPU seconds a million rows and peak memory."""
-    total = sum(path.read_bytes().count(b"\n") - 1 for path in files)
-    line.drop("flights", "warm-up.csv", b"".join(files[0].read_bytes().splitlines(keepends=True)[:2]))
-    wait_for_rows(line, "flights", 1)
+    """Drop the big files and return speeds, CPU seconds a million rows and peak memory.
+
+    The first file warms the line up, as it is when it has run for a while (the naive version and the floor run on the
+    same warm services): what it took is `cold_rows_per_s`, and it is no part of the other figures.
+    """
+    warm_up, files = files[0], files[1:]
+    first, total = _count(warm_up), sum(map(_count, files))
+    started = time.time()
+    line.drop("flights", warm_up.name, warm_up.read_bytes())
+    wait_for_rows(line, "flights", first)
+    cold = first / (time.time() - started)
     before, speeds, started = usage(line), StageSpeeds(line), time.time()
     for path in files:
         line.drop("flights", path.name, path.read_bytes())
-    wait_for_rows(line, "flights", total + 1)
+    wait_for_rows(line, "flights", first + total)
     seconds = time.time() - started
     after = usage(line)
     cpu = {name: round((part["cpu_s"] - before[name]["cpu_s"]) * 1e6 / total, 2) for name, part in after.items()}
@@ -93,10 +100,15 @@ def throughput(line: RunningLine, files: list[Path]) -> dict[str, Any]:
         "rows": total,
         "seconds": round(seconds, 2),
         "rows_per_s": round(total / seconds),
+        "cold_rows_per_s": round(cold),
         "stage_rows_per_s": speeds.stop(),
         "cpu_s_per_million_rows": cpu,
         "peak_mb": {name: round(part["peak_mb"]) for name, part in after.items()},
     }
+
+
+def _count(path: Path) -> int:
+    return path.read_bytes().count(b"\n") - 1
 
 
 def latency(line: RunningLine, files: int = 100) -> dict[str, float]:
