@@ -15,6 +15,8 @@ BLOCKS = "sink.blocks"
 CONTRACTS = "system.contracts"
 PROFILES = "quality.profiles"
 ALERTS = "quality.alerts"
+WINDOWS = "quality.windows"
+ADVICE = "quality.advice"
 QUALITY_APP = "headrace-quality"
 QUALITY_TABLE = "files"
 QUALITY_PARTITIONS = 4
@@ -53,6 +55,8 @@ SYSTEM_TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec(CONTRACTS, cleanup="compact"),
     TopicSpec(PROFILES, partitions=QUALITY_PARTITIONS),
     TopicSpec(ALERTS, partitions=QUALITY_PARTITIONS, retention_ms=-1),
+    TopicSpec(WINDOWS, partitions=QUALITY_PARTITIONS, retention_ms=-1),
+    TopicSpec(ADVICE, partitions=QUALITY_PARTITIONS, retention_ms=-1),
     # Faust names its changelogs itself, and would be silent if one were missing.
     TopicSpec(f"{QUALITY_APP}-{QUALITY_TABLE}-changelog", partitions=QUALITY_PARTITIONS, cleanup="compact"),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.schemas.record import RecordSchema
-from headrace.schemas.topics import ALERTS, LEDGER, PROFILES, QUARANTINE, VALID, parse_data_topic
+from headrace.schemas.topics import ADVICE, ALERTS, LEDGER, PROFILES, QUARANTINE, VALID, WINDOWS, parse_data_topic
 from headrace.transport.partition_reader import Place
 
 DATABASE = "headrace"
@@ -28,6 +28,8 @@ _SYSTEM_TARGETS = {
     LEDGER: Target("file_entries", "file_entry", overwriting=True),
     ALERTS: Target("alert_entries", "alert", overwriting=True),
     PROFILES: Target("profiles", "profile_delta"),
+    WINDOWS: Target("window_entries", "window", overwriting=True),
+    ADVICE: Target("advice_entries", "advice", overwriting=True),
 }
 
 
