@@ -17,7 +17,11 @@ RESERVED_TABLES = frozenset(
     {
         "quarantine",
         "alerts",
+        "advice",
+        "advice_entries",
         "alert_entries",
+        "window_entries",
+        "windows",
         "profiles",
         "receipts",
         "file_entries",

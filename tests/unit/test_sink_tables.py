@@ -7,7 +7,7 @@ import pytest
 from headrace.core.identity import RESERVED_DATASETS, RESERVED_TABLES
 from headrace.errors import WarehouseRefused
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
-from headrace.schemas.topics import ALERTS, LEDGER, PROFILES, SYSTEM_TOPICS
+from headrace.schemas.topics import ADVICE, ALERTS, LEDGER, PROFILES, SYSTEM_TOPICS, WINDOWS
 from headrace.sinks.base import target_of
 from headrace.sinks.ddl import DdlFile, ddl_files
 from headrace.sinks.tables import add_columns, column_type, create_table, identifier, literal
@@ -89,11 +89,11 @@ def test_ddl_files_are_numbered_and_their_tables_reserved() -> None:
 def test_ddl_statements_can_run_again() -> None:
     statements = [statement for file in ddl_files() for statement in file.statements]
     assert len(statements) >= 9
-    assert all("IF NOT EXISTS" in statement for statement in statements)
+    assert all("IF NOT EXISTS" in statement or "OR REPLACE" in statement for statement in statements)
 
 
 def test_ddl_tables_that_the_sink_fills_remember_tokens() -> None:
-    for topic in (ALERTS, LEDGER, PROFILES, "orders.quarantine"):
+    for topic in (ADVICE, ALERTS, LEDGER, PROFILES, WINDOWS, "orders.quarantine"):
         target = target_of(topic)
         assert target is not None
         [statement] = [
@@ -109,7 +109,7 @@ def test_ddl_file_without_statements_has_none() -> None:
 
 def test_raw_records_and_intents_are_not_stored() -> None:
     stored = {spec.name for spec in SYSTEM_TOPICS if target_of(spec.name)}
-    assert stored == {LEDGER, PROFILES, ALERTS}
+    assert stored == {LEDGER, PROFILES, ALERTS, WINDOWS, ADVICE}
     assert target_of("orders.raw") is None
     assert target_of("elsewhere") is None
 
