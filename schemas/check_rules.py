@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from headrace.core.vocabulary import Severity
+from headrace.schemas.record import FieldType
 
 
 class Dimension(StrEnum):
@@ -80,7 +81,7 @@ class CheckRule:
 
     `check` names the plug-in, `parameters` are its own (validated by it when the contract is read), `fields` what it
     looks at: none means the whole record. `weight` is how much it counts in the score. `bounds` None: the check has a
-    bound of its own, from its parameters.
+    bound of its own, from its parameters. `types` has the types of the contract's fields, all of them.
     """
 
     id: str
@@ -95,6 +96,7 @@ class CheckRule:
     description: str = ""
     fix_hint: str = ""
     business_impact: str = ""
+    types: Mapping[str, FieldType] = field(default_factory=dict, hash=False, repr=False)
 
 
 @dataclass(frozen=True)
