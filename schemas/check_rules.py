@@ -82,6 +82,8 @@ class CheckRule:
     `check` names the plug-in, `parameters` are its own (validated by it when the contract is read), `fields` what it
     looks at: none means the whole record. `weight` is how much it counts in the score. `bounds` None: the check has a
     bound of its own, from its parameters. `types` has the types of the contract's fields, all of them.
+    `prepared` is what the engine fetched for the check before it looks at a batch, e.g. the keys of a reference; it is
+    no part of the demand, and equal demands with other preparations are equal.
     """
 
     id: str
@@ -97,6 +99,7 @@ class CheckRule:
     fix_hint: str = ""
     business_impact: str = ""
     types: Mapping[str, FieldType] = field(default_factory=dict, hash=False, repr=False)
+    prepared: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

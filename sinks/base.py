@@ -8,8 +8,6 @@ from headrace.schemas.record import RecordSchema
 from headrace.schemas.topics import ADVICE, ALERTS, LEDGER, PROFILES, QUARANTINE, VALID, WINDOWS, parse_data_topic
 from headrace.transport.partition_reader import Place
 
-DATABASE = "headrace"
-
 
 @dataclass(frozen=True)
 class Target:

@@ -8,9 +8,10 @@ from headrace.errors import SchemaRefused, WarehouseRefused
 from headrace.observability.events import emit
 from headrace.observability.sink_events import TableWidened
 from headrace.schemas.record import RecordSchema
-from headrace.sinks.base import DATABASE, Block, Target
+from headrace.schemas.sql_text import DATABASE, table_name
+from headrace.sinks.base import Block, Target
 from headrace.sinks.ddl import apply_ddl
-from headrace.sinks.tables import DEDUPLICATION_WINDOW, add_columns, column_type, create_table, table_name
+from headrace.sinks.tables import DEDUPLICATION_WINDOW, add_columns, column_type, create_table
 from headrace.transport.partition_reader import Place
 from headrace.transport.warehouse import Warehouse
 

@@ -23,10 +23,9 @@ from headrace.observability.sink_events import FileBalanced, FileContradicted
 from headrace.observability.status import StageStatus
 from headrace.schemas.ledger import FILE_ENTRY, PUBLISHED_STATES, FileEntry, frame_entry, read_entry
 from headrace.schemas.registry import Registry
+from headrace.schemas.sql_text import DATABASE, table_name
 from headrace.schemas.topics import LEDGER
 from headrace.settings import Settings
-from headrace.sinks.base import DATABASE
-from headrace.sinks.tables import table_name
 from headrace.transport.kafka import CompactedTopic, TransactionalWriter
 from headrace.transport.warehouse import Warehouse
 

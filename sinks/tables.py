@@ -1,15 +1,13 @@
 """The table of a dataset, as text: column types from the record schema, identifiers checked and quoted."""
 
-import re
 from collections.abc import Iterable
 
 from headrace.core.identity import dataset_name_problem
 from headrace.errors import WarehouseRefused
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
-from headrace.sinks.base import DATABASE
+from headrace.schemas.sql_text import identifier, literal, table_name
 
 DEDUPLICATION_WINDOW = 10_000
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPES = {
     FieldType.INT: "Int32",
     FieldType.LONG: "Int64",
@@ -35,31 +33,6 @@ SYSTEM_COLUMNS = {
     "_ingested_at": ("DateTime64(3, 'UTC')", "When the record was written to the topic"),
 }
 INSERTED_SYSTEM_COLUMNS = tuple(SYSTEM_COLUMNS)
-
-
-def identifier(name: str) -> str:
-    """Return a column's or table's name quoted; raises WarehouseRefused for what is no plain name.
-
-    >>> identifier("dep_time")
-    '`dep_time`'
-    """
-    if not _IDENTIFIER.fullmatch(name):
-        raise WarehouseRefused(f"name {name!r} cannot be a column or table", hint="rename the field in the contract")
-    return f"`{name}`"
-
-
-def literal(text: str) -> str:
-    r"""Return a string literal.
-
-    >>> literal("it's a \\")
-    "'it\\'s a \\\\'"
-    """
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0") + "'"
-
-
-def table_name(table: str) -> str:
-    """Return a table's full, quoted name."""
-    return f"{DATABASE}.{identifier(table)}"
 
 
 def column_type(field: RecordField, *, low_cardinality: bool = False) -> str:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -44,6 +44,14 @@ class Parameters(BaseModel):
     """The parameters of a check, as the contract may write them; an unknown key is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Given = TypeVar("Given", bound=Parameters)
+
+
+def given(model: type[Given], rule: CheckRule) -> Given:
+    """Return the rule's parameters as the check's model has them; raises ValidationError for what it refuses."""
+    return model.model_validate(dict(rule.parameters))
 
 
 @dataclass(frozen=True)

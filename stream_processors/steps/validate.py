@@ -10,12 +10,11 @@ from headrace.errors import SchemaRefused
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.contract import Contract
 from headrace.schemas.record import FieldType
-from headrace.schemas.rules import Bound, Check, Length, OneOf, Pattern, Range, Required, Rule
-from headrace.stream_processors.steps.row_rules import row_expression
+from headrace.schemas.rules import Check, Length, OneOf, Pattern, Range, Required, Rule
+from headrace.stream_processors.steps.row_checks import broken_rows
 
 _SHOWN = 80
 _SHOWN_DEMAND = 200
-_FRACTIONS = frozenset({FieldType.FLOAT, FieldType.DOUBLE, FieldType.DECIMAL})
 
 
 @dataclass(frozen=True)
@@ -95,58 +94,7 @@ def _counts(broken: pl.DataFrame) -> list[int]:
 
 def _broken(rule: Rule, kinds: Mapping[str, FieldType]) -> pl.Expr:
     """Return the expression that is true where a row breaks the rule, and never null."""
-    return _check(rule.check, rule.fields[0], kinds[rule.fields[0]]).fill_null(value=False)
-
-
-def _check(check: Check, name: str, kind: FieldType) -> pl.Expr:
-    column = pl.col(name)
-    if isinstance(check, Required):
-        return column.is_null()
-    if isinstance(check, OneOf):
-        return _not_in(column, check, kind)
-    if isinstance(check, Range):
-        return _outside(column, check, kind)
-    if isinstance(check, Length):
-        return _wrong_length(column, check)
-    if isinstance(check, Pattern):
-        return ~column.str.contains(check.compiled)
-    return ~row_expression(check.expression.node)
-
-
-def _not_in(column: pl.Expr, check: OneOf, kind: FieldType) -> pl.Expr:
-    if kind not in _FRACTIONS:
-        return ~column.is_in(list(check.values))
-    # 0.1 of 32 bits is another number than 0.1 of 64.
-    width = pl.Float32 if kind is FieldType.FLOAT else pl.Float64
-    values = pl.Series(check.values, dtype=width, strict=False).cast(pl.Float64)
-    return ~column.cast(pl.Float64).is_in(values.to_list())
-
-
-def _outside(column: pl.Expr, check: Range, kind: FieldType) -> pl.Expr:
-    parts = []
-    if check.minimum is not None:
-        low = _bound(check.minimum)
-        parts.append(column <= low if check.above else column < low)
-    if check.maximum is not None:
-        # polars orders NaN above every number, so the upper bound finds it; without one it is looked for.
-        high = _bound(check.maximum)
-        parts.append(column >= high if check.below else column > high)
-    elif kind in _FRACTIONS:
-        parts.append(column.cast(pl.Float64).is_nan())
-    return parts[0] if len(parts) == 1 else parts[0] | parts[1]
-
-
-def _bound(value: Bound) -> pl.Expr:
-    literal = pl.lit(value)
-    zoned = getattr(value, "tzinfo", None) is not None
-    return literal.dt.replace_time_zone(None).cast(pl.Datetime("us")) if zoned else literal
-
-
-def _wrong_length(column: pl.Expr, check: Length) -> pl.Expr:
-    length = column.str.len_chars()
-    if check.minimum is None:
-        return length > check.maximum
-    return length < check.minimum if check.maximum is None else ~length.is_between(check.minimum, check.maximum)
+    return broken_rows(rule.check, rule.fields[0], kinds[rule.fields[0]]).fill_null(value=False)
 
 
 def _reasons(broken: pl.DataFrame, found: list[tuple[int, Rule]]) -> dict[Reason, int]:

@@ -7,10 +7,11 @@ import pytest
 from headrace.core.identity import RESERVED_DATASETS, RESERVED_TABLES
 from headrace.errors import WarehouseRefused
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
+from headrace.schemas.sql_text import identifier, literal
 from headrace.schemas.topics import ADVICE, ALERTS, LEDGER, PROFILES, SYSTEM_TOPICS, WINDOWS
 from headrace.sinks.base import target_of
 from headrace.sinks.ddl import DdlFile, ddl_files
-from headrace.sinks.tables import add_columns, column_type, create_table, identifier, literal
+from headrace.sinks.tables import add_columns, column_type, create_table
 
 
 def field(kind: FieldType, *, precision: int = 0, scale: int = 0) -> RecordField:
