@@ -17,6 +17,16 @@ from headrace.stream_processors.sketches.base import Cell
 
 WINDOW = "_window"
 """The batch column that holds each row's window start: whole seconds since 1970, null without event time."""
+ARRIVED = "_arrived"
+"""The batch column of arrival: microseconds since 1970 at which the broker took the record, Int64. In the warehouse it
+is `_ingested_at`."""
+EVENT = "_event"
+"""The batch column of event time by the contract's window: Datetime in microseconds, null where a record has none.
+
+The stored rows do not have it: whoever runs a check's SQL that names it defines it first, e.g. `WITH time_hour AS
+_event`."""
+SCHEMA_ID = "_schema"
+"""The batch column with the registry's id of the schema that each record was decoded with, Int64."""
 
 
 class Outcome(StrEnum):
