@@ -77,7 +77,7 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
                 alerted = len(ours(stack))
                 app = start_app(stack)
         wait_for_alerts(stack, len(bad))
-        wait_for(lambda: lag(stack) == 0, 20.0, lambda: f"lag 0, it is {lag(stack)}", 0.2)
+        wait_for(lambda: lag(stack) == 0, 60.0, lambda: f"lag 0, it is {lag(stack)}", 0.2)
         app.terminate()
         assert app.wait(timeout=30) == 0
     finally:
