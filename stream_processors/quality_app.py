@@ -113,29 +113,33 @@ class FileAlerts:
 
 def build_app(settings: Settings) -> faust.App:
     """Return the app, not started. Its topics must exist. Raises WrongUse for a Kafka login that Faust cannot do."""
-    client = settings.kafka_client()
-    app = faust.App(
-        QUALITY_APP,
-        broker=";".join(f"kafka://{address.strip()}" for address in client["bootstrap.servers"].split(",")),
-        broker_credentials=_credentials(client),
-        store="memory://",
-        datadir=str(settings.paths().run / "faust"),
-        topic_partitions=QUALITY_PARTITIONS,
-        topic_replication_factor=settings.replication_factor,
-        topic_disable_leader=True,
-        web_enabled=False,
-        consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=STAGE,
-        broker_session_timeout=6.0,
-        broker_heartbeat_interval=2.0,
-        broker_rebalance_timeout=6.0,
-        broker_commit_interval=1.0,
-        stream_wait_empty=False,
-        loghandlers=[],
-        logging_config={"version": 1, "incremental": True},
-    )
+    app = faust.App(QUALITY_APP, **app_settings(settings))
     app.transport = GapTolerantTransport(app.conf.broker_consumer, app, loop=app.loop)
     return app
+
+
+def app_settings(settings: Settings) -> dict[str, Any]:
+    """Return headrace's settings as Faust's own; raises WrongUse for a Kafka login that Faust cannot do."""
+    client = settings.kafka_client()
+    return {
+        "broker": ";".join(f"kafka://{address.strip()}" for address in client["bootstrap.servers"].split(",")),
+        "broker_credentials": _credentials(client),
+        "store": "memory://",
+        "datadir": str(settings.paths().run / "faust"),
+        "topic_partitions": QUALITY_PARTITIONS,
+        "topic_replication_factor": settings.replication_factor,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": STAGE,
+        "broker_session_timeout": 6.0,
+        "broker_heartbeat_interval": 2.0,
+        "broker_rebalance_timeout": 6.0,
+        "broker_commit_interval": 1.0,
+        "stream_wait_empty": False,
+        "loghandlers": [],
+        "logging_config": {"version": 1, "incremental": True},
+    }
 
 
 def _credentials(client: dict[str, str]) -> faust.SASLCredentials | faust.SSLCredentials | None:
