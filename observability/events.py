@@ -104,6 +104,19 @@ class AlertRaised(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeltaUnreadable(Event):
+    """A message on quality.profiles is no profile delta: it was left, and alerts go on without it."""
+
+    level: ClassVar[int] = logging.ERROR
+    text: ClassVar[str] = "profile delta unreadable"
+    metric: ClassVar[str] = "headrace_unreadable_deltas_total"
+    partition: int
+    offset: int
+    cause: str
+    hint: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowsCodedSlowly(Event):
     """Records went one by one through fastavro, because a field's type does not travel in columns."""
 

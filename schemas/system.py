@@ -11,6 +11,8 @@ from typing import Any
 import fastavro
 from fastavro.types import Schema
 
+from headrace.errors import HeadraceError, Terminal
+
 MAGIC = 0
 HEADER = struct.Struct(">bI")
 
@@ -51,6 +53,26 @@ def read_system(name: str, message: bytes, writer_text: str | None = None) -> di
     if not isinstance(value, dict):
         raise TypeError(name)
     return value
+
+
+class MessageUnreadable(HeadraceError, Terminal):
+    """A message on one of the platform's own topics that is none of the platform's records."""
+
+    code = "message_unreadable"
+
+
+def read_checked(name: str, message: bytes | None, writer_text: str | None) -> dict[str, Any]:
+    """Return the value of a message that anyone may have written; raises MessageUnreadable if it is not such a record.
+
+    Give `writer_text` for a framed message, None where the registry does not know its schema.
+    """
+    if message is None or schema_id_of(message) is None:
+        raise MessageUnreadable("it is not in Confluent's wire format", hint="find out who else writes to the topic")
+    try:
+        return read_system(name, message, writer_text)
+    except Exception as error:  # what fastavro raises for foreign bytes is not a closed set
+        cause = f"it is not a {name}: {error!r}"
+        raise MessageUnreadable(cause, hint="find out who else writes to the topic") from error
 
 
 def schema_id_of(message: bytes) -> int | None:

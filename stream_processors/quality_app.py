@@ -3,7 +3,8 @@
 Faust is at least once, so the state carries its own position: each table entry holds the offset of the last delta it
 merged, and a delta at or below the greatest one of its partition is ignored. Alert ids follow from the finding, so an
 alert that is published twice overwrites itself. A delta that cannot be merged is never passed over: while a service is
-away it is tried again, and any other error ends the process before the delta's offset is committed.
+away it is tried again, and any other error ends the process before the delta's offset is committed. Only a message
+that is no delta at all is left, and told: no headrace wrote it.
 """
 
 import asyncio
@@ -21,13 +22,21 @@ import faust
 from headrace.core.child import exit_status
 from headrace.core.identity import root_span_id
 from headrace.errors import HeadraceError, StageCrashed, Transient, WrongUse
-from headrace.observability.events import AlertRaised, BatchRepeated, StageFailed, StageStarted, StageStopped, emit
+from headrace.observability.events import (
+    AlertRaised,
+    BatchRepeated,
+    DeltaUnreadable,
+    StageFailed,
+    StageStarted,
+    StageStopped,
+    emit,
+)
 from headrace.observability.export import span_export
 from headrace.observability.logs import configure_logs
 from headrace.observability.status import StageStatus
 from headrace.observability.tracing import FileTracer
 from headrace.schemas.registry import Registry
-from headrace.schemas.system import frame_system, read_system, schema_id_of
+from headrace.schemas.system import MessageUnreadable, frame_system, read_checked, schema_id_of
 from headrace.schemas.topics import ALERTS, PROFILES, QUALITY_APP, QUALITY_PARTITIONS, QUALITY_TABLE
 from headrace.settings import Settings
 from headrace.stream_processors.faust_consumer import GapTolerantConsumer, GapTolerantTransport
@@ -190,9 +199,9 @@ def attach(
     async def recover() -> None:
         file_alerts.recover()
 
-    async def judge(message: Any, value: bytes) -> None:
-        writer = await once_it_answers(functools.partial(registry.text_of, schema_id_of(value) or 0))
-        delta = read_system(_DELTA, value, writer)
+    async def judge(message: Any, value: bytes | None) -> None:
+        if (delta := await _delta_of(registry, message, value)) is None:
+            return
         published_at = int(message.timestamp * 1_000_000)
         merged = file_alerts.merge(message.partition, message.offset, published_at, delta)
         if merged is not None:
@@ -215,6 +224,16 @@ def attach(
     @app.timer(interval=1.0)  # type: ignore[untyped-decorator]
     async def report() -> None:
         status.update(lag=await _consumer(app).behind())
+
+
+async def _delta_of(registry: Registry, message: Any, value: bytes | None) -> dict[str, Any] | None:
+    """Return the delta in a message; tell of a message that is none, and return None."""
+    writer = await once_it_answers(functools.partial(registry.text_of, schema_id_of(value or b"") or 0))
+    try:
+        return read_checked(_DELTA, value, writer)
+    except MessageUnreadable as error:
+        emit(DeltaUnreadable(partition=message.partition, offset=message.offset, cause=str(error), hint=error.hint))
+        return None
 
 
 async def _hold(failed: asyncio.Future[Exception], error: Exception) -> None:

@@ -24,12 +24,19 @@ pytestmark = pytest.mark.stack
 DATASET = "quality_kills"
 FILES = 240
 KILLS_AT = (60, 140)
+# Messages that are no delta: cut within the frame, within the body, and down to nothing.
+POISON_AT = {20: 3, 100: 20, 180: 0}
 
 
 def start_app(stack: EmbeddedStack) -> subprocess.Popen[bytes]:
     environment = os.environ | {"HEADRACE_HOME": str(stack.settings.home)}
     command = [sys.executable, "-m", "headrace.stream_processors.quality_app"]
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+
+def end(app: subprocess.Popen[bytes]) -> None:
+    app.kill()
+    app.wait()
 
 
 def delta(file: str, stage: str, rows: int, rejected: int, file_rows: int | None = None) -> dict[str, Any]:
@@ -54,10 +61,10 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
     writer = TransactionalWriter(settings.kafka_client(), "test-quality-kills")
     partition = stable_slot(DATASET, QUALITY_PARTITIONS)
 
-    def publish(value: dict[str, Any], *, commit: bool = True) -> None:
+    def publish(value: dict[str, Any], *, commit: bool = True, cut: int | None = None) -> None:
         writer.begin()
-        framed = [frame_system("profile_delta", schema_id, value)]
-        writer.write(PROFILES, framed, partition=partition, key=DATASET.encode())
+        framed = frame_system("profile_delta", schema_id, value)[:cut]
+        writer.write(PROFILES, [framed], partition=partition, key=DATASET.encode())
         writer.commit() if commit else writer.abort()
 
     app = start_app(stack)
@@ -69,11 +76,12 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
             publish(delta(file, "judge", 10, rejected))
             if seeded.random() < 0.1:
                 publish(delta(file, "judge", 10, 10), commit=False)
+            if number in POISON_AT:
+                publish(delta(file, "judge", 10, 10), cut=POISON_AT[number])
             publish(delta(file, "read", 0, 0, file_rows=10))
             if number in KILLS_AT:
                 wait_for_alerts(stack, alerted + 1)
-                app.kill()
-                app.wait()
+                end(app)
                 alerted = len(ours(stack))
                 app = start_app(stack)
         wait_for_alerts(stack, len(bad))
@@ -81,10 +89,16 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
         app.terminate()
         assert app.wait(timeout=30) == 0
     finally:
-        app.kill()
-        app.wait()
+        end(app)
     assert set(ours(stack)) == bad
+    assert len(unreadable(stack)) == len(POISON_AT)
     assert {share for _, share in observed(stack)} == {0.5}, "a delta was counted twice or an aborted one was counted"
+
+
+def unreadable(stack: EmbeddedStack) -> set[int]:
+    """Return the offsets of the messages that the app told it cannot read."""
+    lines = map(json.loads, (stack.settings.paths().logs / "quality.log").read_text().splitlines())
+    return {line["offset"] for line in lines if line["message"] == "profile delta unreadable"}
 
 
 def lag(stack: EmbeddedStack) -> int:
