@@ -163,10 +163,20 @@ def not_checked(why: str, rows: int = 0) -> Verdict:
 
 
 def against_bounds(
-    rule: CheckRule, observed: float, *, rows: int, at_risk: int, detail: str, error: float = 0.0
+    rule: CheckRule,
+    observed: float,
+    *,
+    rows: int,
+    at_risk: int,
+    detail: str,
+    error: float = 0.0,
+    unless: Bounds | None = None,
 ) -> Verdict:
-    """Return the verdict of a value against the rule's bounds: it fails only beyond the error of the estimate."""
-    bounds = rule.bounds or Bounds(upper=0.0)
+    """Return the verdict of a value against the rule's bounds: it fails only beyond the error of the estimate.
+
+    A rule without bounds has those of `unless`, by default at most 0.
+    """
+    bounds = rule.bounds or unless or Bounds(upper=0.0)
     excess = bounds.excess(observed)
     failed = excess > 0 and (error == 0 or excess > error)
     return Verdict(Outcome.FAIL if failed else Outcome.PASS, observed, error, bounds, rows, at_risk, detail)
