@@ -1,0 +1,151 @@
+"""Score, alert life and segments: what windows are worth, when people are told, and where a problem is."""
+
+import itertools
+import math
+import random
+
+import pytest
+
+from headrace.core.vocabulary import AlertState
+from headrace.schemas.check_rules import Bounds, CheckRule, Dimension
+from headrace.stream_processors.checks.base import Outcome, Verdict, not_checked
+from headrace.stream_processors.steps.alert_life import (
+    Life,
+    LifeState,
+    flapping,
+    step,
+    subject_of,
+    transition_id,
+)
+from headrace.stream_processors.steps.score import Judged, loss, score, trend
+from headrace.stream_processors.steps.segments import Counted, rank
+
+F, P, N = Outcome.FAIL, Outcome.PASS, Outcome.NOT_CHECKED
+
+
+def judged(name: str, outcome: Outcome, observed: float = 0.0, weight: float = 1.0, field: str = "") -> Judged:
+    rule = CheckRule(name, "null_rate", (field,) if field else (), weight=weight, dimension=Dimension.COMPLETENESS)
+    return Judged(rule, Verdict(outcome, observed, bounds=Bounds(upper=2.0)))
+
+
+def test_loss_grows_with_the_breach_and_stops_at_one() -> None:
+    upper, lower = Bounds(upper=2.0), Bounds(lower=100.0)
+    assert [loss(Verdict(F, value, bounds=upper)) for value in (2.5, 3.0, 4.0, 99.0)] == [0.25, 0.5, 1.0, 1.0]
+    assert loss(Verdict(F, 75.0, bounds=lower)) == 0.25
+    assert loss(Verdict(F, 0.4, bounds=Bounds(upper=0.0))) == pytest.approx(0.4)
+    assert loss(Verdict(F, math.nan, bounds=upper)) == 1.0
+    assert loss(Verdict(F)) == 1.0
+
+
+def test_score_shows_the_worst_field_beside_the_mean_and_what_was_not_checked() -> None:
+    rules = [
+        judged("a", P, field="x"),
+        judged("b", F, 3.0, weight=3.0, field="y"),
+        Judged(CheckRule("c", "psi_drift", ("z",)), not_checked("no reference")),
+    ]
+    found = score(rules, ["x", "y", "z", "w"], critical={"y"})
+    assert found.total == pytest.approx(62.5)
+    assert (found.worst_field, found.worst_score) == ("y", 50.0)
+    assert (found.checked, found.declared) == (2, 3)
+    assert found.unchecked == ("c: no reference", "w: no rule looks at it")
+
+
+def test_nothing_checked_is_no_score_and_not_a_full_one() -> None:
+    found = score([Judged(CheckRule("c", "psi_drift", ("z",)), not_checked("no reference"))], ["z"])
+    assert found.total is None
+    assert found.worst_score is None
+
+
+def test_score_is_never_below_the_worst_nor_above_the_best_rule() -> None:
+    seeded = random.Random(4)
+    for _ in range(200):
+        rules = [
+            judged(str(number), seeded.choice((F, P)), seeded.uniform(2, 5), seeded.uniform(0.1, 5), field="x")
+            for number in range(6)
+        ]
+        losses = [one.loss for one in rules]
+        found = score(rules, ["x"]).total
+        assert found is not None
+        assert 100 * (1 - max(losses)) - 1e-9 <= found <= 100 * (1 - min(losses)) + 1e-9
+
+
+def test_trend_compares_with_the_median() -> None:
+    assert trend([50.0]) is None
+    assert trend([90.0, 100.0, 95.0]) == 0.0
+
+
+def run(outcomes: list[Outcome], life: Life) -> list[AlertState | None]:
+    state, told = LifeState(), []
+    for start, outcome in enumerate(outcomes):
+        state, transition = step(state, outcome, start, life)
+        state = LifeState.from_json(state.to_json())
+        told.append(transition)
+    return told
+
+
+def test_alert_opens_is_told_again_and_is_resolved() -> None:
+    life = Life(open_after=2, still_every=3, resolve_after=2)
+    told = run([F, F, F, F, F, P, F, P, P, P], life)
+    expected = {1: AlertState.OPEN, 4: AlertState.STILL, 8: AlertState.RESOLVED}
+    assert told == [expected.get(number) for number in range(10)]
+
+
+def test_window_without_a_verdict_neither_opens_nor_resolves() -> None:
+    told = run([N, F, N, P, N, P], Life())
+    assert [one for one in told if one] == [AlertState.OPEN, AlertState.RESOLVED]
+    assert told[5] is AlertState.RESOLVED
+
+
+def test_window_that_was_stepped_before_changes_nothing() -> None:
+    state, _ = step(LifeState(), F, 100)
+    assert step(state, P, 100) == (state, None)
+    assert step(state, P, 40) == (state, None)
+
+
+def test_flapping_subject_is_damped() -> None:
+    life = Life(resolve_after=1, flaps=4, flap_windows=24, damped=4)
+    told = run([F, P] * 10, life)
+    assert len([one for one in told if one]) == 5
+    state = LifeState()
+    for start, outcome in enumerate([F, P, F, P]):
+        state, _ = step(state, outcome, start, life)
+    assert flapping(state, life)
+
+
+def test_life_alternates_whatever_happens() -> None:
+    seeded = random.Random(7)
+    for _ in range(300):
+        told = run([seeded.choice((F, P, N)) for _ in range(40)], Life(still_every=3))
+        changes = [one for one in told if one and one is not AlertState.STILL]
+        wanted = itertools.cycle((AlertState.OPEN, AlertState.RESOLVED))
+        assert changes == [next(wanted) for _ in changes]
+
+
+def test_transition_ids_follow_from_the_finding() -> None:
+    subject = subject_of("flights", "volume", "event")
+    assert transition_id(subject, 60, AlertState.OPEN) == transition_id(subject, 60, AlertState.OPEN)
+    ids = {transition_id(subject, start, state) for start in (0, 60) for state in AlertState}
+    assert len(ids) == 6
+
+
+def test_segment_that_holds_the_problem_is_found_and_chance_is_not() -> None:
+    even = [Counted({"origin": name}, 30 + number, 10_000) for number, name in enumerate(("EWR", "JFK", "LGA"))]
+    storm = Counted({"day": "2013-02-08"}, 400, 900)
+    quiet = Counted({"day": "2013-02-01"}, 3, 900)
+    found = rank([*even, storm, quiet], failed=500, total=30_000)
+    assert [segment.name for segment in found] == ["day=2013-02-08"]
+    assert found[0].lift == pytest.approx(26.67, abs=0.01)
+    assert found[0].share == 0.8
+
+
+def test_combination_is_named_only_where_it_is_sharper() -> None:
+    one = Counted({"origin": "EWR"}, 400, 10_000)
+    same = Counted({"origin": "EWR", "carrier": "UA"}, 200, 4_000)
+    sharp = Counted({"origin": "EWR", "carrier": "EV"}, 390, 1_000)
+    assert [segment.name for segment in rank([one, same], 500, 30_000)] == ["origin=EWR"]
+    assert rank([one, sharp], 500, 30_000)[0].name == "origin=EWR, carrier=EV"
+
+
+def test_small_support_is_no_finding() -> None:
+    assert rank([Counted({"a": "b"}, 4, 4)], 4, 10_000) == []
+    assert rank([Counted({"a": "b"}, 4, 4)], 0, 10_000) == []
