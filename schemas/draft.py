@@ -27,7 +27,7 @@ _HEAD = """\
 #         required: true
 #         logicalTypeOptions: {{minimum: 0, maximum: 100}}
 #         quality: [{{id: known_status, metric: invalidValues, arguments: {{validValues: ["new", "paid"]}}, mustBe: 0}}]
-#   - raise the version, set status to active, and run: headrace contract lint FILE
+#   - raise the version, set status to active, and run: headrace contract lint {dataset}.odcs.yaml
 # All rules: docs/guide/contracts.md. The format is ODCS v3.1, https://bitol-io.github.io/open-data-contract-standard/
 apiVersion: v3.1.0
 kind: DataContract

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from headrace.cli import headrace, main
+from headrace.errors import ContractInvalid
 from headrace.schemas.contract import parse_contract
 from headrace.schemas.contract_store import shipped_contract
 
@@ -94,6 +95,40 @@ def test_lint_tells_every_problem_of_every_file_and_ends_with_1(tmp_path: Path) 
     assert len(lines) == 2
     assert lines[0].strip().startswith("line 4: kind: not allowed")
     assert 'did you mean "maximum"?' in lines[1]
+
+
+@pytest.mark.parametrize("key", ["minimum: 0", "maximum: 9", "pattern: '[A-Z]+'", "maxLength: 3", "format: date"])
+def test_lint_says_where_an_option_of_the_type_belongs(tmp_path: Path, key: str) -> None:
+    wrong = f"      - name: minute\n        {key}\n"
+    result = run("lint", write(tmp_path / "bad.yaml", flights().replace("      - name: minute\n", wrong)))
+    name = key.partition(":")[0]
+    told = f"schema[flights].properties[minute].{name}: unknown key"
+    (line,) = result.stdout.splitlines()[1:]
+    assert told in line
+    assert line.endswith(f"it belongs under logicalTypeOptions, e.g. logicalTypeOptions: {{{name}: ...}}")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("        minimun: 0", 'did you mean "minimum"? it belongs under logicalTypeOptions'),
+        ("        mustBe: 0", "it belongs under an entry of quality with a metric"),
+        ("        tenant: x", "it belongs at the top of the document"),
+        ("        zzzzzz: x", "remove it"),
+    ],
+)
+def test_lint_says_what_to_do_with_a_key_at_a_wrong_place(tmp_path: Path, wrong: str, hint: str) -> None:
+    text = flights().replace("      - name: minute\n", f"      - name: minute\n{wrong}\n")
+    assert f"; {hint}" in run("lint", write(tmp_path / "bad.yaml", text)).stdout
+
+
+def test_a_contract_that_cannot_be_followed_names_its_file_in_the_next_action(home: Path) -> None:
+    (home / "contracts").mkdir(parents=True)
+    path = home / "contracts" / "airlines.odcs.yaml"
+    write(path, "a: 1")
+    shown = run("show", "airlines")
+    assert isinstance(shown.exception, ContractInvalid)
+    assert shown.exception.hint == f"correct it, then: headrace contract lint {path}"
 
 
 def test_lint_gives_json(tmp_path: Path) -> None:
