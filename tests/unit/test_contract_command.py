@@ -10,6 +10,8 @@ from headrace.cli import headrace, main
 from headrace.errors import ContractInvalid
 from headrace.schemas.contract import parse_contract
 from headrace.schemas.contract_store import shipped_contract
+from headrace.schemas.record import FieldType, RecordField, RecordSchema
+from headrace.schemas.registry import Registry
 
 CSV = "Order ID,price,day\n1,1.50,2024-01-31\n2,NA,2024-02-01\n"
 
@@ -190,6 +192,26 @@ def test_show_prefers_the_contract_of_the_home(home: Path) -> None:
     assert "not checked: carrier: primaryKey" in shown
     assert json.loads(run("show", "airlines", "--json").stdout)["version"].startswith("7.0.0+")
     assert parse_contract(run("show", "airlines", "--yaml").stdout).dataset == "airlines"
+
+
+def test_show_gives_the_lines_that_make_new_columns_law(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = (
+        RecordField("unit_price", FieldType.DOUBLE, 'Unit "Price"'),
+        RecordField("at", FieldType.TIMESTAMP),
+        RecordField("rate", FieldType.DECIMAL, precision=9, scale=2),
+        RecordField("no", FieldType.ENUM, symbols=("A", "B")),
+    )
+    found = parse_contract(shipped_contract("airlines") or "")
+    text = RecordSchema("airlines", (*found.record_fields, *extra)).text()
+    assert "new columns: not known while the line is down" in run("show", "airlines").stdout
+    monkeypatch.setenv("HEADRACE_REGISTRY_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(Registry, "latest", lambda _registry, subject: (1, text) if "airlines.raw" in subject else None)
+    *_, action, first, second, third, fourth = run("show", "airlines").stdout.splitlines()
+    assert f"{home / 'contracts' / 'airlines.odcs.yaml'}, raise the version" in action
+    assert json.loads(run("show", "airlines", "--json").stdout)["new_columns"] == ["unit_price", "at", "rate", "no"]
+    lines = "".join(f"    {line}\n" for line in (first, second, third, fourth))
+    edited = parse_contract(found.text.rstrip() + "\n" + lines)
+    assert edited.record_schema.text() == text
 
 
 def test_show_says_what_to_do_when_there_is_none() -> None:

@@ -93,7 +93,7 @@ class Bench:
             tracer,
             endings,
             self.odd.append,
-            lambda entry: entry.state is not FileState.CHANGED or entry.sha256 in self.balanced,
+            lambda entry: not entry.provable or entry.sha256 in self.balanced,
             active=active,
         )
 
@@ -224,6 +224,57 @@ def test_begun_file_that_was_refused_at_its_second_coming_goes_on_at_its_third(b
     bench.drop("a.txt", CONTENT)
     again = bench.run(bench.start("a.txt"))
     assert (rows(again), again[-1].entry.rows_published) == (3, 5)
+
+
+def test_file_refused_with_rows_is_not_touched_again_before_its_receipt_is_balanced(bench: Bench) -> None:
+    changed = changed_after_two_rows(bench)
+    bench.balanced.add(changed.entry.sha256)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.planner, "plan", refused_plan)
+        bench.drop("a.txt", CONTENT)
+        refused = bench.run(bench.start("a.txt"))[-1]
+    assert (refused.entry.provable, refused.entry.final, refused.entry.rows_published) == (True, False, 2)
+    assert refused.delta is not None
+    said = read_system("profile_delta", refused.delta)
+    assert (said["file_rows"], said["file_detail"]) == (2, "no header")
+    assert (bench.paths.home / said["file_path"]).read_text() == CONTENT
+    bench.balanced.clear()
+    bench.drop("a.txt", CONTENT)
+    steps = bench.start("a.txt")
+    assert [next(steps) for _turn in range(2)] == [None, None]
+    bench.balanced.add(changed.entry.sha256)
+    assert bench.run(steps)[-1].entry.rows_published == 5
+
+
+def test_reader_that_refuses_in_mid_file_ends_it_as_partial_so_that_its_rows_balance(bench: Bench) -> None:
+    bench.drop("a.txt", "one\ntwo\nthree\n")
+
+    def late(claimed: ClaimedFile, row: int, byte: int) -> Iterator[ReadFrame]:
+        yield next(read_lines(claimed, row, byte))
+        raise FileRefused(Reason.BINARY, "bytes of a picture")
+
+    bench.planner.frames = late
+    last = bench.run(bench.start("a.txt"))[-1]
+    assert (last.entry.state, last.entry.rows_published, last.entry.rows_unreadable) == (FileState.PARTIAL, 3, 1)
+    assert "bytes of a picture" in last.entry.detail
+
+
+def test_columns_that_the_contract_does_not_know_stand_in_the_last_entry(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = bench.planner.plan
+    known = [f"c{number}" for number in range(22)]
+
+    def with_new_columns(claimed: ClaimedFile, resumed: FileEntry | None) -> Plan:
+        return replace(plan(claimed, resumed), new_columns=("note", *known))
+
+    monkeypatch.setattr(bench.planner, "plan", with_new_columns)
+    bench.drop("a.txt", "one\ntwo\nthree\n")
+    first, *_, last = bench.run(bench.start("a.txt"))
+    assert first.entry.reason == ""
+    assert (last.entry.state, last.entry.reason) == (FileState.PUBLISHED, "new_columns")
+    assert "note, c0, c1" in last.entry.detail
+    assert "c18 and 3 more; headrace contract show orders" in last.entry.detail
 
 
 def refused_plan(_claimed: ClaimedFile, _resumed: FileEntry | None) -> Plan:
