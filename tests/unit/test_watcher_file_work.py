@@ -246,37 +246,6 @@ def test_file_refused_with_rows_is_not_touched_again_before_its_receipt_is_balan
     assert bench.run(steps)[-1].entry.rows_published == 5
 
 
-def test_reader_that_refuses_in_mid_file_ends_it_as_partial_so_that_its_rows_balance(bench: Bench) -> None:
-    bench.drop("a.txt", "one\ntwo\nthree\n")
-
-    def late(claimed: ClaimedFile, row: int, byte: int) -> Iterator[ReadFrame]:
-        yield next(read_lines(claimed, row, byte))
-        raise FileRefused(Reason.BINARY, "bytes of a picture")
-
-    bench.planner.frames = late
-    last = bench.run(bench.start("a.txt"))[-1]
-    assert (last.entry.state, last.entry.rows_published, last.entry.rows_unreadable) == (FileState.PARTIAL, 3, 1)
-    assert "bytes of a picture" in last.entry.detail
-
-
-def test_columns_that_the_contract_does_not_know_stand_in_the_last_entry(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = bench.planner.plan
-    known = [f"c{number}" for number in range(22)]
-
-    def with_new_columns(claimed: ClaimedFile, resumed: FileEntry | None) -> Plan:
-        return replace(plan(claimed, resumed), new_columns=("note", *known))
-
-    monkeypatch.setattr(bench.planner, "plan", with_new_columns)
-    bench.drop("a.txt", "one\ntwo\nthree\n")
-    first, *_, last = bench.run(bench.start("a.txt"))
-    assert first.entry.reason == ""
-    assert (last.entry.state, last.entry.reason) == (FileState.PUBLISHED, "new_columns")
-    assert "note, c0, c1" in last.entry.detail
-    assert "c18 and 3 more; headrace contract show orders" in last.entry.detail
-
-
 def refused_plan(_claimed: ClaimedFile, _resumed: FileEntry | None) -> Plan:
     raise FileRefused(Reason.NO_HEADER, "no header")
 
@@ -291,16 +260,20 @@ def test_touched_file_is_not_taken_for_a_changed_one(bench: Bench) -> None:
     assert items[-1].entry.state is FileState.PUBLISHED
 
 
-def test_broken_reader_ends_its_file_as_partial_and_keeps_what_was_published(bench: Bench) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), FileRefused(Reason.BINARY, "a picture")])
+def test_reader_that_fails_or_refuses_in_mid_file_ends_it_as_partial_and_keeps_what_was_published(
+    bench: Bench, error: Exception
+) -> None:
     bench.drop("a.txt", "one\ntwo\nthree\n")
 
     def broken(claimed: ClaimedFile, row: int, byte: int) -> Iterator[ReadFrame]:
         yield next(read_lines(claimed, row, byte))
-        raise RuntimeError("a bug")
+        raise error
 
     bench.planner.frames = broken
     last = bench.run(bench.start("a.txt"))[-1]
     assert (last.entry.state, last.entry.reason) == (FileState.PARTIAL, "unreadable")
+    assert str(error) in last.entry.detail
     assert (last.entry.rows_published, last.entry.rows_unreadable) == (3, 1)
     row = read_system("quarantined_row", last.quarantined[0])
     assert (row["_row"], row["byte_start"], row["byte_end"], row["raw"]) == (2, 8, 14, b"three\n")
