@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import yaml
 
 from headrace.core.identity import dataset_name_problem
 from headrace.schemas.check_rules import CheckRule, WindowSpec
+from headrace.schemas.contract_checks import CheckReader
 from headrace.schemas.contract_fields import (
     FIELD_NULLS,
     ContractField,
@@ -17,7 +18,11 @@ from headrace.schemas.contract_fields import (
     read_field,
     read_strings,
 )
-from headrace.schemas.contract_rules import Findings, field_rules, record_rules
+from headrace.schemas.contract_findings import Findings, known_properties
+from headrace.schemas.contract_promises import promise_keys, promise_levels
+from headrace.schemas.contract_rules import field_rules, record_rules
+from headrace.schemas.contract_window import read_window
+from headrace.schemas.expression import KIND_OF
 from headrace.schemas.odcs import CustomProperty, Document, read_document
 from headrace.schemas.problems import ContractProblems, Problem, describe
 from headrace.schemas.record import RecordField, RecordSchema
@@ -28,7 +33,6 @@ __all__ = ["Contract", "ContractField", "FormatOptions", "Rule", "contract_versi
 
 DEFAULT_TOLERANCE = 0.01
 MAX_PARTITIONS = 64
-OURS = "headrace."
 _ROOT_PROPERTIES = ("headrace.tolerance", "headrace.partitions", "headrace.delimiter", FIELD_NULLS)
 NO_TIME = WindowSpec()
 _DIGEST_DIGITS = 8
@@ -87,29 +91,28 @@ def contract_version(version: str, text: str) -> str:
     return f"{version}+{hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]}"
 
 
-def parse_contract(text: str, source: str = "text", file: str = "") -> Contract:
+def parse_contract(text: str, source: str = "text") -> Contract:
     """Read an ODCS v3.1 document; raises ContractInvalid with everything that is wrong, by line, key and value.
 
-    `source` is what messages call the document, `file` where it lies. Pure: no file is read, nothing blocks.
+    `source` is what messages call the document. Pure: no file is read, nothing blocks.
     """
     try:
         data, root = load_yaml(text)
     except YamlInvalid as error:
-        raise ContractProblems(source, [str(error)], file) from error
+        raise ContractProblems(source, [str(error)]) from error
     if not isinstance(data, dict):
-        what = "it is not an ODCS document: a mapping with apiVersion, kind, schema, ..."
-        raise ContractProblems(source, [what], file)
+        raise ContractProblems(source, ["it is not an ODCS document: a mapping with apiVersion, kind, schema, ..."])
     document = read_document(data)
     if isinstance(document, list):
-        raise _refused(source, document, root, file)
+        raise _refused(source, document, root)
     contract, problems = _build(document, text)
     if problems:
-        raise _refused(source, problems, root, file)
+        raise _refused(source, problems, root)
     return contract
 
 
-def _refused(source: str, problems: list[Problem], root: yaml.Node | None, file: str) -> ContractProblems:
-    return ContractProblems(source, [describe(problem, root) for problem in problems], file)
+def _refused(source: str, problems: list[Problem], root: yaml.Node | None) -> ContractProblems:
+    return ContractProblems(source, [describe(problem, root) for problem in problems])
 
 
 def _build(document: Document, text: str) -> tuple[Contract, list[Problem]]:
@@ -119,17 +122,13 @@ def _build(document: Document, text: str) -> tuple[Contract, list[Problem]]:
         findings.refuse((*place, "name"), "cannot be a dataset", schema.name, problem)
     options = _Options(document.custom_properties, findings)
     nulls = options.texts(FIELD_NULLS)
-    fields = []
-    for number, found in enumerate(schema.properties):
-        where = (*place, "properties", number)
-        _refuse_unknown(found.custom_properties, (FIELD_NULLS,), where, findings)
-        known = read_field(found, nulls, where, findings.problems)
-        field_rules(found, known, where, findings)
-        fields.append(known)
-    _refuse_unknown(schema.custom_properties, (), place, findings)
-    record_rules(schema, {field.name: field.type.type for field in fields}, place, findings)
+    fields = [
+        read_field(found, nulls, (*place, "properties", number), findings.problems)
+        for number, found in enumerate(schema.properties)
+    ]
+    window = read_window(document, fields, place, findings)
+    _read_rules(document, fields, window, findings)
     _refuse_repeated(fields, findings)
-    findings.unchecked += [f"slaProperties: {_sla_name(entry)}" for entry in document.sla_properties or ()]
     contract = Contract(
         dataset=schema.name,
         version=contract_version(document.version, text),
@@ -143,8 +142,25 @@ def _build(document: Document, text: str) -> tuple[Contract, list[Problem]]:
         description=" ".join((schema.description or "").split()),
         format=FormatOptions(options.delimiter(), nulls),
         unchecked=tuple(findings.unchecked),
+        checks=tuple(findings.checks),
+        window=window,
     )
     return contract, findings.problems
+
+
+def _read_rules(document: Document, fields: Sequence[ContractField], window: WindowSpec, findings: Findings) -> None:
+    """Add the rules and checks of every place where the standard lets them stand."""
+    schema, place = document.schema_[0], ("schema", 0)
+    kinds = {field.name: KIND_OF[field.type.type] for field in fields}
+    critical = frozenset(found.name for found in schema.properties if found.critical_data_element)
+    reader = CheckReader({field.name: field.type.type for field in fields}, critical, findings)
+    for number, (found, known) in enumerate(zip(schema.properties, fields, strict=True)):
+        where = (*place, "properties", number)
+        known_properties(found.custom_properties, (FIELD_NULLS,), where, findings)
+        field_rules(found, known, where, reader, findings)
+    record_rules(schema, kinds, place, reader, findings)
+    promise_keys(schema, place, reader)
+    promise_levels(document, window, kinds, reader, findings)
 
 
 def _refuse_repeated(fields: list[ContractField], findings: Findings) -> None:
@@ -153,24 +169,10 @@ def _refuse_repeated(fields: list[ContractField], findings: Findings) -> None:
             findings.refuse(
                 ("schema", 0, "properties"), "has a field twice", name, "rename one; physicalName may repeat"
             )
-    for rule, count in Counter(rule.id for rule in findings.rules).items():
+    ids = [*(rule.id for rule in findings.rules), *(check.id for check in findings.checks)]
+    for rule, count in Counter(ids).items():
         if count > 1:
             findings.refuse(("schema", 0), "has a rule id twice", rule, "give each rule an id of its own")
-
-
-def _refuse_unknown(
-    properties: Sequence[CustomProperty], known: tuple[str, ...], place: tuple[str | int, ...], findings: Findings
-) -> None:
-    """Refuse our own custom properties that are unknown here or given twice; those of other tools are theirs."""
-    seen: set[str] = set()
-    for number, found in enumerate(properties):
-        where = (*place, "customProperties", number)
-        if found.property.startswith(OURS) and found.property not in known:
-            hint = f"known here: {', '.join(known) or 'none'}"
-            findings.refuse(where, "unknown property", found.property, hint)
-        elif found.property.startswith(OURS) and found.property in seen:
-            findings.refuse(where, "property given twice", found.property, "leave one")
-        seen.add(found.property)
 
 
 class _Options:
@@ -178,7 +180,7 @@ class _Options:
 
     def __init__(self, properties: Sequence[CustomProperty], findings: Findings) -> None:
         self._properties, self._findings = properties, findings
-        _refuse_unknown(properties, _ROOT_PROPERTIES, (), findings)
+        known_properties(properties, _ROOT_PROPERTIES, (), findings)
 
     def _wrong(self, name: str, value: object, hint: str) -> None:
         index = next(number for number, found in enumerate(self._properties) if found.property == name)
@@ -231,9 +233,3 @@ def _owner(document: Document) -> str:
         return ""
     owners = [member.name or member.username for member in team.members if (member.role or "").lower() == "owner"]
     return owners[0] if owners else team.name or ""
-
-
-def _sla_name(entry: object) -> str:
-    if isinstance(entry, Mapping):
-        return f"{entry.get('property', '?')} {entry.get('value', '')}{entry.get('unit', '')}".strip()
-    return str(entry)

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from headrace.schemas.check_catalog import check_named
+from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.contract import Contract, ContractField
+from headrace.schemas.durations import spoken_duration
 from headrace.schemas.record import FieldType
 from headrace.schemas.rules import Rule
 
@@ -22,18 +25,21 @@ _WIDENED = frozenset(
 class Change:
     """One difference. `breaking`: a reader of the data may fail, or find that values are gone."""
 
-    kind: Literal["field", "rule", "setting"]
+    kind: Literal["field", "rule", "check", "setting"]
     name: str
     breaking: bool
     text: str
 
 
 def compare(old: Contract, new: Contract) -> tuple[Change, ...]:
-    """Return what `new` changes: fields first, then rules, then settings. Equal meaning gives nothing.
+    """Return what `new` changes: fields first, then rules, checks and settings. Equal meaning gives nothing.
 
-    A rule that comes or goes changes which rows are stored, never what a stored row looks like: it breaks nobody.
+    A rule that comes or goes changes which rows are stored, never what a stored row looks like: it breaks nobody. A
+    check changes no row at all.
     """
-    return (*_fields(old, new), *_rules(old, new), *_settings(old, new))
+    rules = _demands("rule", {rule.id: _demand(rule) for rule in old.rules}, {r.id: _demand(r) for r in new.rules})
+    before, after = ({check.id: spoken_check(check) for check in found.checks} for found in (old, new))
+    return (*_fields(old, new), *rules, *_demands("check", before, after), *_settings(old, new))
 
 
 def _fields(old: Contract, new: Contract) -> list[Change]:
@@ -79,19 +85,28 @@ def _reading(name: str, old: ContractField | None, new: ContractField | None) ->
     ]
 
 
-def _rules(old: Contract, new: Contract) -> list[Change]:
-    before = {rule.id: rule for rule in old.rules}
-    after = {rule.id: rule for rule in new.rules}
+def _demands(kind: Literal["rule", "check"], before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
     found = []
     for name in sorted(before.keys() | after.keys()):
         if name not in after:
-            found.append(Change("rule", name, False, f"rule {name} is gone ({_demand(before[name])})"))
+            found.append(Change(kind, name, False, f"{kind} {name} is gone ({before[name]})"))
         elif name not in before:
-            found.append(Change("rule", name, False, f"rule {name} is new: {_demand(after[name])}"))
-        elif _demand(before[name]) != _demand(after[name]):
-            text = f"rule {name} was {_demand(before[name])}, is {_demand(after[name])}"
-            found.append(Change("rule", name, False, text))
+            found.append(Change(kind, name, False, f"{kind} {name} is new: {after[name]}"))
+        elif before[name] != after[name]:
+            found.append(Change(kind, name, False, f"{kind} {name} was {before[name]}, is {after[name]}"))
     return found
+
+
+def spoken_check(rule: CheckRule) -> str:
+    """Return a check as one line: its plain sentence, its name and parameters, and what it weighs."""
+    shown = ", ".join(f"{name} {_plain(value)}" for name, value in rule.parameters.items())
+    settings = f"{rule.check}{f' with {shown}' if shown else ''}, {rule.dimension}, {rule.severity}"
+    weight = "" if rule.weight == 1 else f", weight {rule.weight:g}"
+    return f"{check_named(rule.check).sentence(rule)} ({settings}{weight})"
+
+
+def _plain(value: object) -> str:
+    return f"[{', '.join(str(part) for part in value)}]" if isinstance(value, (list, tuple)) else str(value)
 
 
 def _demand(rule: Rule) -> str:
@@ -107,6 +122,9 @@ def _settings(old: Contract, new: Contract) -> list[Change]:
         "partitions": (str(old.partitions), str(new.partitions)),
         "owner": (old.owner, new.owner),
         "delimiter": (old.format.delimiter, new.format.delimiter),
+        "time field": (old.window.time_field, new.window.time_field),
+        "window": (spoken_duration(old.window.size_secs), spoken_duration(new.window.size_secs)),
+        "allowed lateness": (spoken_duration(old.window.lateness_secs), spoken_duration(new.window.lateness_secs)),
     }
     fewer = new.partitions < old.partitions
     return [

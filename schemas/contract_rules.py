@@ -1,26 +1,26 @@
-"""The rules of a contract, from the places where ODCS lets them stand, and the promises that nobody checks yet."""
+"""The rules of a contract, from the places where ODCS lets them stand; checks of many records go to `CheckReader`."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from headrace.core.vocabulary import Severity
+from headrace.schemas.check_rules import Bounds, Unit
+from headrace.schemas.contract_bounds import THRESHOLDS
+from headrace.schemas.contract_checks import SEVERITY, Asked, CheckReader, implementation
 from headrace.schemas.contract_fields import ContractField
+from headrace.schemas.contract_findings import Findings
 from headrace.schemas.expression import KIND_OF, Kind
 from headrace.schemas.expression_parser import ExpressionInvalid, parse_expression
 from headrace.schemas.odcs import CustomQuality, LibraryQuality, Property, Quality, SchemaObject, SqlQuality
 from headrace.schemas.patterns import PatternInvalid, linear_pattern
-from headrace.schemas.problems import Place, Problem
+from headrace.schemas.problems import Place
 from headrace.schemas.record import FieldType
 from headrace.schemas.rules import Bound, Check, Length, OneOf, Pattern, Range, Required, RowRule, Rule, Scalar
-from headrace.schemas.strict_yaml import YamlInvalid, load_yaml
 
 ENGINE = "headrace"
-_SEVERITY = {"error": Severity.CRITICAL, "warning": Severity.WARNING, "info": Severity.INFO}
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _OPTIONS: Mapping[str, frozenset[str]] = {
     "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
@@ -41,19 +41,6 @@ _KNOWN_FORMATS: Mapping[str, frozenset[str]] = {
 _TEXT = frozenset({FieldType.STRING, FieldType.ENUM, FieldType.UUID})
 
 
-@dataclass
-class Findings:
-    """What reading the rules brought together."""
-
-    rules: list[Rule] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    unchecked: list[str] = field(default_factory=list)
-
-    def refuse(self, place: Place, what: str, value: object, hint: str) -> None:
-        """Add a problem."""
-        self.problems.append(Problem(place, what, value, hint))
-
-
 class _RowRuleText(BaseModel):
     """The `implementation` of a rule of engine headrace."""
 
@@ -62,40 +49,50 @@ class _RowRuleText(BaseModel):
     expression: str
 
 
-def field_rules(found: Property, known: ContractField, place: Place, findings: Findings) -> None:
-    """Add the rules that stand at one property."""
+def field_rules(found: Property, known: ContractField, place: Place, reader: CheckReader, findings: Findings) -> None:
+    """Add the rules and checks that stand at one property."""
     if found.required:
         findings.rules.append(Rule(f"{known.name}.required", (known.name,), Required()))
-    for promise, spoken in (("unique", found.unique), ("primaryKey", found.primary_key)):
-        if spoken:
-            findings.unchecked.append(f"{known.name}: {promise} (that no value comes twice)")
-    _option_rules(found, known, (*place, "logicalTypeOptions"), findings)
+    _option_rules(found, known, (*place, "logicalTypeOptions"), reader, findings)
     for number, quality in enumerate(found.quality):
-        _field_quality(quality, known, (*place, "quality", number), findings)
+        _field_quality(quality, known, (*place, "quality", number), reader, findings)
 
 
-def record_rules(found: SchemaObject, kinds: Mapping[str, FieldType], place: Place, findings: Findings) -> None:
-    """Add the rules over whole records that stand at the schema object."""
+def record_rules(
+    found: SchemaObject, kinds: Mapping[str, Kind], place: Place, reader: CheckReader, findings: Findings
+) -> None:
+    """Add the rules and checks over whole records that stand at the schema object."""
     for number, quality in enumerate(found.quality):
         where = (*place, "quality", number)
         if isinstance(quality, CustomQuality) and quality.engine == ENGINE:
-            _row_rule(quality, {name: KIND_OF[kind] for name, kind in kinds.items()}, where, findings)
+            text = implementation(quality, where, findings)
+            if text is not None and text["check"] == "row_rule" and not THRESHOLDS.keys() & text.keys():
+                _row_rule(quality, text, kinds, where, findings)
+            elif text is not None:
+                reader.custom(quality, text, "", where)
         elif isinstance(quality, LibraryQuality):
             _check_operators(quality, where, findings)
             if quality.metric not in {"rowCount", "duplicateValues"}:
                 findings.refuse(where, f"metric {quality.metric} needs a field", None, "put it under that property")
+                continue
             allowed = {"properties"} if quality.metric == "duplicateValues" else set()
             _check_arguments(quality, allowed, where, findings)
-            _not_checked(quality, quality.metric, findings)
+            reader.library(quality, "", where)
         else:
             _foreign(quality, where, findings)
 
 
-def _field_quality(quality: Quality, known: ContractField, place: Place, findings: Findings) -> None:
+def _field_quality(
+    quality: Quality, known: ContractField, place: Place, reader: CheckReader, findings: Findings
+) -> None:
     if not isinstance(quality, LibraryQuality):
         if isinstance(quality, CustomQuality) and quality.engine == ENGINE:
-            hint = "row rules stand in the quality list of the schema object"
-            findings.refuse(place, "engine headrace has no rules for one field", None, hint)
+            text = implementation(quality, place, findings)
+            if text is not None and text["check"] == "row_rule":
+                hint = "put it into the quality list of the schema object"
+                findings.refuse(place, "a row rule is no rule of one field", None, hint)
+            elif text is not None:
+                reader.custom(quality, text, known.name, place)
         else:
             _foreign(quality, place, findings)
         return
@@ -104,13 +101,16 @@ def _field_quality(quality: Quality, known: ContractField, place: Place, finding
     _check_arguments(quality, allowed.get(quality.metric, set()), place, findings)
     if quality.metric == "rowCount":
         findings.refuse(place, "rowCount is a metric of the whole dataset", None, "put it under the schema object")
-    if quality.metric not in {"invalidValues", "nullValues"} or quality.operators() != {"mustBe": 0}:
-        _not_checked(quality, f"{known.name}: {quality.metric} {_spoken(quality)}", findings)
         return
-    for suffix, check in _library_checks(quality, known, place, findings):
+    # Looked at in any case, so that values which cannot be compared are refused whatever the bound is.
+    checks = _library_checks(quality, known, place, findings)
+    if quality.metric not in {"invalidValues", "nullValues"} or quality.operators() != {"mustBe": 0}:
+        reader.library(quality, known.name, place)
+        return
+    for suffix, check in checks:
         name = f"{quality.id or known.name}{suffix if not quality.id or suffix == '.pattern' else ''}"
-        text = " ".join((quality.description or "").split())
-        findings.rules.append(Rule(name, (known.name,), check, _SEVERITY[quality.severity], text))
+        told = " ".join((quality.description or "").split())
+        findings.rules.append(Rule(name, (known.name,), check, SEVERITY[quality.severity], told))
 
 
 def _library_checks(
@@ -118,6 +118,8 @@ def _library_checks(
 ) -> list[tuple[str, Check]]:
     if quality.metric == "nullValues":
         return [(".required", Required())]
+    if quality.metric != "invalidValues":
+        return []
     arguments, where = quality.arguments, (*place, "arguments")
     if not arguments:
         findings.refuse(
@@ -174,7 +176,7 @@ def _dates(value: str, place: Place, findings: Findings) -> list[Scalar]:
         return []
 
 
-def _option_rules(found: Property, known: ContractField, place: Place, findings: Findings) -> None:
+def _option_rules(found: Property, known: ContractField, place: Place, reader: CheckReader, findings: Findings) -> None:
     options = found.logical_type_options.model_dump(by_alias=True, exclude_unset=True)
     allowed = _OPTIONS.get(found.logical_type, frozenset())
     for key in sorted(options.keys() - allowed):
@@ -182,7 +184,7 @@ def _option_rules(found: Property, known: ContractField, place: Place, findings:
         findings.refuse((*place, key), f"does not fit type {found.logical_type}", options[key], hint)
     for key in options.keys() - allowed:
         del options[key]
-    _format_option(found.logical_type, options, known, place, findings)
+    _format_option(found.logical_type, options, known, place, reader, findings)
     if "multipleOf" in options:
         findings.unchecked.append(f"{known.name}: multipleOf {options['multipleOf']}")
     if options.keys() & {"minLength", "maxLength"}:
@@ -199,13 +201,19 @@ def _option_rules(found: Property, known: ContractField, place: Place, findings:
 
 
 def _format_option(
-    logical: str, options: Mapping[str, Any], known: ContractField, place: Place, findings: Findings
+    logical: str,
+    options: Mapping[str, Any],
+    known: ContractField,
+    place: Place,
+    reader: CheckReader,
+    findings: Findings,
 ) -> None:
     value = options.get("format")
     if value is None or value in _KNOWN_FORMATS.get(logical, ()):
         return
     if logical == "string":
-        findings.unchecked.append(f"{known.name}: format {value}")
+        bounds, rule = Bounds(upper=0.0), f"{known.name}.format"
+        reader.add(Asked("format", place, (known.name,), {"format": value}, bounds, Unit.ROWS, None, rule))
         return
     understood = ", ".join(sorted(_KNOWN_FORMATS[logical])) or "none: values are read as ISO 8601"
     findings.refuse((*place, "format"), f"is not a format of {logical} that is read", value, f"known: {understood}")
@@ -260,16 +268,14 @@ def _bound(value: Any, known: ContractField, place: Place, findings: Findings) -
         return None
 
 
-def _row_rule(quality: CustomQuality, kinds: Mapping[str, Kind], place: Place, findings: Findings) -> None:
+def _row_rule(
+    quality: CustomQuality, text: Mapping[str, Any], kinds: Mapping[str, Kind], place: Place, findings: Findings
+) -> None:
     where = (*place, "implementation")
     if not quality.id:
         findings.refuse(place, "a row rule needs an id", None, "add id: what_it_says")
     try:
-        text = quality.implementation
-        found = _RowRuleText.model_validate(load_yaml(text)[0] if isinstance(text, str) else text)
-        if found.check != "row_rule":
-            findings.refuse(where, "check is not known", found.check, "write check: row_rule")
-            return
+        found = _RowRuleText.model_validate(text)
         expression = parse_expression(found.expression, kinds)
     except ValidationError as error:
         faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
@@ -280,12 +286,12 @@ def _row_rule(quality: CustomQuality, kinds: Mapping[str, Kind], place: Place, f
             where, f"{shown}{first['msg'].lower()}", first["input"], "it has two keys, check and expression"
         )
         return
-    except (YamlInvalid, ExpressionInvalid) as error:
+    except ExpressionInvalid as error:
         findings.refuse(where, f"cannot be followed: {error}", None, "see docs/guide/contracts.md, row rules")
         return
-    text = " ".join((quality.description or "").split())
-    severity = _SEVERITY[quality.severity]
-    findings.rules.append(Rule(quality.id or "", expression.fields, RowRule(expression), severity, text))
+    told = " ".join((quality.description or "").split())
+    severity = SEVERITY[quality.severity]
+    findings.rules.append(Rule(quality.id or "", expression.fields, RowRule(expression), severity, told))
 
 
 def _check_operators(quality: LibraryQuality | SqlQuality, place: Place, findings: Findings) -> None:
@@ -311,8 +317,3 @@ def _foreign(quality: Quality, place: Place, findings: Findings) -> None:
 
 def _not_checked(quality: Quality, what: str, findings: Findings) -> None:
     findings.unchecked.append(f"{quality.id}: {what}" if quality.id else what)
-
-
-def _spoken(quality: LibraryQuality) -> str:
-    unit = f" {quality.unit}" if quality.unit else ""
-    return ", ".join(f"{name} {value}" for name, value in quality.operators().items()) + unit

@@ -1,12 +1,12 @@
 """What is wrong with a contract, and where: every problem at once, each with line, key, value and next action."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import yaml
 
 from headrace.errors import ContractInvalid
+from headrace.schemas.strict_yaml import load_yaml
 
 Place = tuple[str | int, ...]
 _SHOWN = 60
@@ -23,14 +23,10 @@ class Problem:
 
 
 class ContractProblems(ContractInvalid):
-    """A contract that cannot be followed; `problems` holds one line each, the message has them all.
+    """A contract that cannot be followed; `problems` holds one line each, the message has them all."""
 
-    `file` is where the document lies, empty for one that is no file.
-    """
-
-    def __init__(self, source: str, problems: Sequence[str], file: str = "") -> None:
-        hint = f"correct it, then: headrace contract lint {shlex.quote(file)}" if file else "correct the document"
-        super().__init__(f"contract {source}: {'; '.join(problems)}", hint=hint)
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        super().__init__(f"contract {source}: {'; '.join(problems)}", hint="headrace contract lint FILE")
         self.problems = tuple(problems)
 
 
@@ -71,10 +67,21 @@ def _label(node: yaml.Node | None) -> str:
 def _line(place: Place, root: yaml.Node | None) -> int:
     """Return the line of the deepest part of the place that is in the document, 0 without a document."""
     node, line = root, 0
-    for key in place:
+    for number, key in enumerate(place):
+        if isinstance(node, yaml.ScalarNode):
+            return _line_within(node, place[number:]) or line
         line = _key_line(node, key) or line
         node = _child(node, key)
     return line or (root.start_mark.line + 1 if root is not None else 0)
+
+
+def _line_within(node: yaml.ScalarNode, place: Place) -> int:
+    """Return the line of a place in YAML that stands as a block of text in YAML (`|`), 0 if it is not in there."""
+    if node.style != "|":
+        return 0
+    inner = load_yaml(node.value)[1]
+    found = _line(place, inner) if _child(inner, place[0]) is not None else 0
+    return node.start_mark.line + 1 + found if found else 0
 
 
 def _key_line(node: yaml.Node | None, key: str | int) -> int:

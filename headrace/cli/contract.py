@@ -1,27 +1,25 @@
 """headrace contract: draft a contract from a file, look whether one can be followed, compare two, show one."""
 
+import dataclasses
 import json
-import shlex
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
 from headrace.core.identity import check_dataset_name
-from headrace.errors import ContractInvalid, ServiceUnreachable, WrongUse
+from headrace.errors import ContractInvalid, WrongUse
 from headrace.producers.readers.base import HEAD_BYTES
 from headrace.producers.readers.registry import reader_for
+from headrace.schemas.check_catalog import check_named
+from headrace.schemas.check_rules import CheckRule, WindowSpec
 from headrace.schemas.contract import Contract, parse_contract
-from headrace.schemas.contract_diff import Change, compare
+from headrace.schemas.contract_diff import Change, compare, spoken_check
 from headrace.schemas.contract_store import contract_path, read_contract, shipped_contract
-from headrace.schemas.draft import property_line
+from headrace.schemas.durations import spoken_duration
 from headrace.schemas.infer import draft_contract
 from headrace.schemas.names import safe_names
 from headrace.schemas.problems import ContractProblems
-from headrace.schemas.record import RecordField, RecordSchema
-from headrace.schemas.registry import Registry
-from headrace.schemas.topics import RAW, data_topic, value_subject
 from headrace.settings import Settings
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -62,7 +60,7 @@ def infer(file: Path, dataset: str | None, output: Path | None) -> None:
 @click.argument("files", type=_FILE, nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
 def lint(files: tuple[Path, ...], as_json: bool) -> None:
-    """Say whether each contract in FILES can be followed, and what in it is not checked; exit 1 if one cannot."""
+    """Say whether each contract in FILES can be followed, what is checked and what not; exit 1 if one cannot."""
     sound = True
     for file in files:
         problems: tuple[str, ...] = ()
@@ -79,9 +77,11 @@ def lint(files: tuple[Path, ...], as_json: bool) -> None:
             for problem in problems:
                 click.echo(f"  {problem}")
         else:
-            click.echo(f"{file}: sound, dataset {found.dataset}, {len(found.fields)} fields, {len(found.rules)} rules")
-            for promise in found.unchecked:
-                click.echo(f"  not checked: {promise}")
+            counts = f"{len(found.fields)} fields, {len(found.rules)} rules, {len(found.checks)} checks"
+            click.echo(f"{file}: sound, dataset {found.dataset}, {counts}")
+            click.echo(f"  {_spoken_window(found.window)}")
+            for line in (*_check_lines(found), *(f"not checked: {promise}" for promise in found.unchecked)):
+                click.echo(f"  {line}")
     if not sound:
         raise SystemExit(1)
 
@@ -110,14 +110,11 @@ def show(dataset: str, as_yaml: bool, as_json: bool) -> None:
     found, place = _in_force(check_dataset_name(dataset))
     if as_yaml:
         click.echo(found.text, nl=False)
-        return
-    unknown = _unknown_columns(Settings(), found)
-    if as_json:
-        names = None if unknown is None else [field.name for field in unknown]
-        click.echo(json.dumps(_summary(found) | {"new_columns": names}))
-        return
-    for line in (*_lines(found, place), *_new_column_lines(found, unknown)):
-        click.echo(line)
+    elif as_json:
+        click.echo(json.dumps(_summary(found)))
+    else:
+        for line in _lines(found, place):
+            click.echo(line)
 
 
 def _in_force(dataset: str) -> tuple[Contract, str]:
@@ -137,6 +134,7 @@ def _lines(found: Contract, place: str) -> list[str]:
         f"owner {found.owner or 'nobody'}, tolerance {found.tolerance:g}, partitions {found.partitions}",
         "fields",
     ]
+    lines.insert(2, _spoken_window(found.window))
     width = max(len(field.name) for field in found.fields)
     for field in found.fields:
         source = f'  from "{field.source_name}"' if field.source_name != field.name else ""
@@ -146,34 +144,18 @@ def _lines(found: Contract, place: str) -> list[str]:
         parameters = ", ".join(f"{name} {value}" for name, value in rule.parameters.items())
         level = "" if rule.rejects else f" [{rule.severity}]"
         lines.append(f"  {rule.id}: {rule.code}{level} {parameters}".rstrip())
+    lines += ["checks" if found.checks else "checks: none", *(f"  {line}" for line in _check_lines(found))]
     return [*lines, *(f"not checked: {promise}" for promise in found.unchecked)]
 
 
-def _unknown_columns(settings: Settings, found: Contract) -> tuple[RecordField, ...] | None:
-    """Return the fields that files brought and the contract does not name, None while no registry can be asked."""
-    if not settings.registry_url and not settings.paths().stack_file.exists():
-        return None
-    with closing(Registry(settings)) as registry:
-        try:
-            latest = registry.latest(value_subject(data_topic(found.dataset, RAW)))
-        except ServiceUnreachable:
-            return None
-    names = {field.name for field in found.fields}
-    fields = RecordSchema.from_avro(latest[1]).data_fields if latest else ()
-    return tuple(field for field in fields if field.name not in names)
+def _check_lines(found: Contract) -> list[str]:
+    return [f"{check.id}: {spoken_check(check)}" for check in found.checks]
 
 
-def _new_column_lines(found: Contract, unknown: tuple[RecordField, ...] | None) -> list[str]:
-    if unknown is None:
-        return ["new columns: not known while the line is down"]
-    if not unknown:
-        return []
-    file = contract_path(Settings().paths(), found.dataset)
-    return [
-        "new columns, taken in from files without rules; to make one law, put its line under the properties in",
-        f"{file}, raise the version, then: headrace contract lint {shlex.quote(str(file))}",
-        *(f"  {property_line(field)}" for field in unknown),
-    ]
+def _spoken_window(window: WindowSpec) -> str:
+    late = f", waiting {spoken_duration(window.lateness_secs)} for late records" if window.lateness_secs else ""
+    by = f"{window.time_field}{late}" if window.time_field else "arrival: no field holds the time of the event"
+    return f"windows of {spoken_duration(window.size_secs)} by {by}"
 
 
 def _summary(found: Contract) -> dict[str, Any]:
@@ -193,7 +175,27 @@ def _summary(found: Contract) -> dict[str, Any]:
             | {"parameters": {name: _plain(value) for name, value in rule.parameters.items()}}
             for rule in found.rules
         ],
+        "checks": [_check_summary(check) for check in found.checks],
+        "window": dataclasses.asdict(found.window),
         "not_checked": found.unchecked,
+    }
+
+
+def _check_summary(check: CheckRule) -> dict[str, Any]:
+    return {
+        "id": check.id,
+        "check": check.check,
+        "fields": check.fields,
+        "sentence": check_named(check.check).sentence(check),
+        "parameters": {name: _plain(value) for name, value in check.parameters.items()},
+        "bounds": None if check.bounds is None else check.bounds.spoken(check.unit),
+        "unit": check.unit,
+        "severity": check.severity,
+        "dimension": check.dimension,
+        "weight": check.weight,
+        "description": check.description,
+        "fix_hint": check.fix_hint,
+        "business_impact": check.business_impact,
     }
 
 
