@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-LEAST_ROWS, LEAST_SHARE, LEAST_LIFT = 5, 0.05, 1.5
+LEAST_ROWS, LEAST_SHARE, LEAST_LIFT = 5, 0.02, 1.5
 MOST_SEGMENTS = 5
 
 
@@ -50,7 +50,7 @@ class Segment:
 def rank(counted: Iterable[Counted], failed: int, total: int, *, most: int = MOST_SEGMENTS) -> list[Segment]:
     """Return the segments that stand out, strongest first, without those that a stronger one explains.
 
-    `failed` of `total` rows have the problem in all. A segment must hold at least 5 rows and 5 % of the problem and
+    `failed` of `total` rows have the problem in all. A segment must hold at least 5 rows and 2 % of the problem and
     1.5 times its share, by more than chance would give it (twice the standard error of its expected count).
     """
     if not failed or not total:

@@ -8,7 +8,9 @@ import pytest
 
 from headrace.core.vocabulary import AlertState
 from headrace.schemas.check_rules import Bounds, CheckRule, Dimension
+from headrace.schemas.system import frame_system, read_system
 from headrace.stream_processors.checks.base import Outcome, Verdict, not_checked
+from headrace.stream_processors.steps.advise import Finding, advice_record, advise
 from headrace.stream_processors.steps.alert_life import (
     Life,
     LifeState,
@@ -149,3 +151,59 @@ def test_combination_is_named_only_where_it_is_sharper() -> None:
 def test_small_support_is_no_finding() -> None:
     assert rank([Counted({"a": "b"}, 4, 4)], 4, 10_000) == []
     assert rank([Counted({"a": "b"}, 4, 4)], 0, 10_000) == []
+
+
+def storm() -> Finding:
+    days = rank([Counted({"day": "2013-02-08"}, 472, 930), Counted({"day": "2013-02-09"}, 393, 684)], 8_255, 336_776)
+    return Finding(
+        "flights",
+        "departed",
+        "null_rate",
+        "dep_time",
+        rows=336_776,
+        rows_at_risk=8_255,
+        segments=days,
+        together={"dep_delay": 1.0, "air_time": 1.0, "tailnum": 0.3},
+        meaning="the flight was cancelled",
+    )
+
+
+def test_missing_departures_are_traced_to_the_cancelled_days() -> None:
+    [advice] = advise(storm())
+    assert advice.symptom == "absent_events"
+    assert "2013-02-08" in advice.segment
+    assert "2013-02-09" in advice.segment
+    assert "the flight was cancelled" in advice.cause
+    assert any("air_time, dep_delay are missing too" in text for text in advice.evidence)
+    assert advice.id == advise(storm())[0].id
+
+
+def test_nulls_of_one_source_name_it() -> None:
+    segments = rank([Counted({"device": "S9"}, 90, 100)], 100, 10_000)
+    [advice] = advise(Finding("readings", "r", "null_rate", "temperature", segments=segments, rows_at_risk=100))
+    assert (advice.symptom, advice.segment) == ("concentrated_nulls", "device=S9")
+    assert "mandatory at device=S9" in advice.action
+
+
+@pytest.mark.parametrize(
+    ("finding", "symptom"),
+    [
+        (Finding("d", "r", "missing_rate", "x", top=[("-999", 40), ("1", 3)]), "sentinels"),
+        (Finding("d", "r", "category_drift", "x", unseen=["Newyork"], known=["New York", "Boston"]), "near_categories"),
+        (Finding("d", "r", "profile", "x", rows=5_000, distinct=1.0, top=[("2013", 5_000)]), "constant_field"),
+        (Finding("d", "r", "late_rate"), "late_records"),
+        (Finding("d", "r", "unit_shift", "x"), "unit_shift"),
+    ],
+)
+def test_each_symptom_has_its_advice(finding: Finding, symptom: str) -> None:
+    assert [advice.symptom for advice in advise(finding)] == [symptom]
+
+
+def test_finding_that_nobody_understands_calls_for_none() -> None:
+    assert advise(Finding("d", "r", "range", "x")) == []
+    assert advise(Finding("d", "r", "category_drift", "x", unseen=["Paris"], known=["Boston"])) == []
+
+
+def test_advice_record_fits_its_schema() -> None:
+    record = advice_record(advise(storm())[0], owner="o", contract_version="1", alert_ids=["a"], raised_at=5)
+    assert read_system("advice", frame_system("advice", 1, record))["rows_at_risk"] == 8_255

@@ -1,0 +1,303 @@
+"""What to change in collecting or processing: rules from a finding and its evidence to a piece of advice. Pure.
+
+Each rule names the symptom, the likely cause, the action and what following it would win; all figures are measured. A
+finding may call for several; one that no rule understands calls for none, and says so by silence.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.stream_processors.steps.segments import Segment
+
+MISSING_CHECKS = frozenset({"null_rate", "missing_rate", "conditional_required", "complete_rows"})
+TIME_PARTS = frozenset({"day", "hour", "weekday", "month"})
+TOGETHER_SHARE = 0.95
+CONCENTRATED_LIFT = 3.0
+CONSTANT_ROWS = 1_000
+SENTINELS = frozenset(
+    "-1 -99 -999 -9999 9999 99999 N/A NA n/a null NULL none None ? - unknown 1900-01-01 1970-01-01 0000-00-00".split()
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that fails, with what was found out about it.
+
+    `segments` are where it is concentrated, strongest first (steps/segments.py). `together` maps other fields to the
+    share of the concerned rows in which they are missing too. `top` are the field's most frequent values with counts.
+    `unseen` are values that the reference does not know, `known` those that it does. `meaning` is what the contract
+    says a missing value means, "" for nothing. `loss` is what the rule costs of the score, in points.
+    """
+
+    dataset: str
+    rule: str
+    check: str
+    field: str = ""
+    observed: float | None = None
+    unit: str = ""
+    rows: int = 0
+    rows_at_risk: int = 0
+    segments: Sequence[Segment] = ()
+    together: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    top: Sequence[tuple[str, int]] = ()
+    unseen: Sequence[str] = ()
+    known: Sequence[str] = ()
+    distinct: float | None = None
+    meaning: str = ""
+    fix_hint: str = ""
+    loss: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One recommendation. `symptom` names the rule that speaks; `expected_gain` is in points of the score."""
+
+    symptom: str
+    dataset: str
+    field: str
+    segment: str
+    evidence: tuple[str, ...]
+    cause: str
+    action: str
+    rows_at_risk: int
+    expected_gain: float
+
+    @property
+    def id(self) -> str:
+        """Return the same id for the same advice, however often it is given."""
+        parts = (self.dataset, self.symptom, self.field, self.segment)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def advise(finding: Finding) -> list[Advice]:
+    """Return the advice that a finding calls for, by rows at risk, greatest first; empty for none."""
+    found = [advice for rule in RULES for advice in rule(finding)]
+    return sorted(found, key=lambda advice: (-advice.rows_at_risk, -advice.expected_gain, advice.symptom))
+
+
+def _advice(finding: Finding, symptom: str, segment: str, evidence: Sequence[str], cause: str, action: str) -> Advice:
+    if finding.fix_hint:
+        action = f"{action} The contract adds: {finding.fix_hint}"
+    shown = tuple(text for text in (finding.detail, *evidence) if text)
+    return Advice(
+        symptom, finding.dataset, finding.field, segment, shown, cause, action, finding.rows_at_risk, finding.loss
+    )
+
+
+def _named(segments: Sequence[Segment], most: int = 3) -> str:
+    return "; ".join(
+        f"{one.name} ({one.share:.0%} of the cases, {one.lift:.1f} times its share)" for one in segments[:most]
+    )
+
+
+def absent_events(finding: Finding) -> Iterator[Advice]:
+    """Values missing together, on certain days: the event did not take place, and nothing in the record says so."""
+    days = [one for one in finding.segments if set(one.parts) <= TIME_PARTS]
+    partners = sorted(name for name, share in finding.together.items() if share >= TOGETHER_SHARE)
+    if finding.check not in MISSING_CHECKS or not partners or not (days or finding.meaning):
+        return
+    meaning = finding.meaning or "the event did not take place"
+    evidence = [f"In these rows {', '.join(partners)} {'is' if len(partners) == 1 else 'are'} missing too."]
+    if days:
+        evidence.append(f"Most on: {_named(days)}.")
+    yield _advice(
+        finding,
+        "absent_events",
+        "; ".join(one.name for one in days[:3]),
+        evidence,
+        f"{finding.field} is empty because {meaning}: it is not a fault of the collector.",
+        f"Collect a status with a reason for rows where {meaning}, and demand {finding.field} of the others only "
+        "(check conditional_required); then a real gap shows.",
+    )
+
+
+def concentrated_nulls(finding: Finding) -> Iterator[Advice]:
+    """Missing values that one source, form or category holds."""
+    places = [one for one in finding.segments if not set(one.parts) <= TIME_PARTS and one.lift >= CONCENTRATED_LIFT]
+    if finding.check in MISSING_CHECKS and places:
+        yield _advice(
+            finding,
+            "concentrated_nulls",
+            places[0].name,
+            [f"Worst: {_named(places)}."],
+            "A setting of the collector or form at that source lets the field be empty.",
+            f"Make {finding.field or 'the field'} mandatory at {places[0].name}.",
+        )
+
+
+def sentinels(finding: Finding) -> Iterator[Advice]:
+    """Stand-ins for missing values."""
+    found = [(value, count) for value, count in finding.top if value in SENTINELS]
+    if found:
+        listed = ", ".join(f'"{value}" {count:,} times' for value, count in found)
+        yield _advice(
+            finding,
+            "sentinels",
+            "",
+            [f"{finding.field} has {listed}."],
+            "The tool that writes the file cannot leave a value empty.",
+            f"Allow {finding.field} to be empty at the source, and name these values in headrace.nullValues.",
+        )
+
+
+def near_categories(finding: Finding) -> Iterator[Advice]:
+    """Unseen values that are spelled almost like known ones."""
+    pairs = [(value, near) for value in finding.unseen[:200] if (near := _nearest(value, finding.known))]
+    if pairs:
+        listed = ", ".join(f'"{value}" for "{near}"' for value, near in pairs[:10])
+        yield _advice(
+            finding,
+            "near_categories",
+            "",
+            [f"Likely spellings of known values: {listed}."],
+            f"{finding.field} is typed as free text.",
+            "Offer a pick-list where it is entered, and map these pairs at ingest.",
+        )
+
+
+def _nearest(value: str, known: Sequence[str]) -> str:
+    best = min(known, key=lambda other: (_edits(value.casefold(), other.casefold()), other), default="")
+    limit = 2 if len(value) > 4 else 1
+    return best if best and _edits(value.casefold(), best.casefold()) <= limit else ""
+
+
+def _edits(left: str, right: str) -> int:
+    """Return the Levenshtein distance."""
+    row = list(range(len(right) + 1))
+    for number, letter in enumerate(left, 1):
+        diagonal, row[0] = row[0], number
+        for column, other in enumerate(right, 1):
+            diagonal, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, diagonal + (letter != other))
+    return row[-1]
+
+
+def constant_field(finding: Finding) -> Iterator[Advice]:
+    """A column that always says the same."""
+    if finding.check == "profile" and finding.rows >= CONSTANT_ROWS and finding.distinct is not None:
+        if finding.distinct <= 1:
+            value = finding.top[0][0] if finding.top else "nothing"
+            yield _advice(
+                finding,
+                "constant_field",
+                "",
+                [f"{finding.field} is {value} in all of {finding.rows:,} rows."],
+                "It is collected out of habit, or it belongs to the file and not to the record.",
+                f"Stop collecting {finding.field}, or keep it once a file.",
+            )
+
+
+# check -> (symptom, cause, action); {place} is where it is concentrated.
+_PLAIN: Mapping[str, tuple[str, str, str]] = {
+    "replayed_file": (
+        "replayed_file",
+        "The same content was delivered twice.",
+        "Give files names that follow from their content or period, and send a manifest with each delivery.",
+    ),
+    "duplicate_key": (
+        "duplicate_keys",
+        "Records were sent again, or the key is not one.",
+        "Make the sender idempotent (one record a key), or correct the key in the contract.",
+    ),
+    "late_rate": (
+        "late_records",
+        "Records are uploaded in bursts{place}.",
+        "Upload more often, or raise allowedLateness to what the schedule needs.",
+    ),
+    "arrival_delay": (
+        "slow_delivery",
+        "Delivery takes longer than agreed{place}.",
+        "Shorten the interval between collecting and delivering.",
+    ),
+    "out_of_order": (
+        "clock_drift",
+        "Clocks of the sources differ, or they buffer{place}.",
+        "Synchronise the clocks (NTP) and send in the order of events.",
+    ),
+    "future_time": (
+        "time_zone",
+        "A clock is ahead, or a local time is written without its zone{place}.",
+        "Send UTC with its offset; correct the clock{place}.",
+    ),
+    "unit_shift": (
+        "unit_shift",
+        "The values come in another unit than before{place}.",
+        "Put the unit into the contract and convert where the file is written.",
+    ),
+    "stuck_value": (
+        "stuck_sensor",
+        "A source repeats its last value{place}.",
+        "Open a maintenance ticket for the sources listed; send nothing rather than a stale value.",
+    ),
+    "dominance_heaping": (
+        "rounded_by_hand",
+        "Values are rounded or defaulted by hand{place}.",
+        "Take the value from the instrument, or record its precision.",
+    ),
+    "parse_errors": (
+        "release_regression",
+        "A version of the producer writes another format{place}.",
+        "Check files against the contract in the producer's own build, and roll that version back.",
+    ),
+    "segment_coverage": (
+        "under_sampled",
+        "Some expected segments have too few records.",
+        "Collect more from the segments named.",
+    ),
+    "silent_source": ("silent_source", "A source has stopped sending.", "Ask its owner; restart its upload."),
+    "pii_leak": (
+        "personal_data",
+        "People's data is in a field that does not say so.",
+        "Tag the field pii and mask it at the source, or stop collecting it.",
+    ),
+}
+
+
+def plain(finding: Finding) -> Iterator[Advice]:
+    """Checks whose finding has one usual cause."""
+    if known := _PLAIN.get(finding.check):
+        symptom, cause, action = known
+        place = f" at {finding.segments[0].name}" if finding.segments else ""
+        evidence = [f"Most at: {_named(finding.segments)}."] if finding.segments else []
+        segment = finding.segments[0].name if finding.segments else ""
+        yield _advice(finding, symptom, segment, evidence, cause.format(place=place), action.format(place=place))
+
+
+Rule = Callable[[Finding], Iterator[Advice]]
+RULES: tuple[Rule, ...] = (absent_events, concentrated_nulls, sentinels, near_categories, constant_field, plain)
+
+
+def needed_rows(rate: float, half_width: float, known: int) -> int:
+    """Return how many more records a segment needs for its rate to be known within +-half_width (95 %).
+
+    >>> needed_rows(0.5, 0.05, 100)
+    285
+    """
+    wanted = 1.96**2 * max(rate * (1 - rate), 0.01) / half_width**2
+    return max(0, int(wanted + 0.999) - known)
+
+
+def advice_record(
+    advice: Advice, *, owner: str, contract_version: str, alert_ids: Sequence[str], raised_at: int
+) -> dict[str, Any]:
+    """Return the advice as advice.avsc lays it out; `raised_at` in microseconds since 1970."""
+    return {
+        "advice_id": advice.id,
+        "dataset": advice.dataset,
+        "symptom": advice.symptom,
+        "field": advice.field,
+        "segment": advice.segment,
+        "evidence": list(advice.evidence),
+        "cause": advice.cause,
+        "action": advice.action,
+        "owner": owner,
+        "rows_at_risk": advice.rows_at_risk,
+        "expected_gain": advice.expected_gain,
+        "state": "proposed",
+        "alert_ids": list(alert_ids),
+        "contract_version": contract_version,
+        "raised_at": raised_at,
+    }
