@@ -5,9 +5,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from headrace.errors import WrongUse
 
 LOOPBACK = "127.0.0.1"
 PIPELINE_USER = "pipeline"
@@ -80,6 +83,14 @@ class Settings(BaseSettings):
     sink_slots: int = Field(1, ge=1, le=64, description="Transactional producers of the sink.")
     drain_secs: float = Field(20.0, gt=0, description="How long a stage may take to finish its batch when stopped.")
 
+    @field_validator("registry_url", "warehouse_url", "maven_mirror")
+    @classmethod
+    def _well_formed(cls, url: str, info: ValidationInfo) -> str:
+        if url and (problem := _url_problem(url)):
+            # Not a ValueError: pydantic would show the value, and with it the password.
+            raise WrongUse(f"setting HEADRACE_{(info.field_name or '').upper()} {problem[0]}", hint=problem[1])
+        return url
+
     def paths(self) -> "Paths":
         """Return the folders of this home."""
         return Paths(self.home.absolute())
@@ -109,6 +120,31 @@ class Settings(BaseSettings):
         if not self.warehouse_url and own.exists():
             return PIPELINE_USER, own.read_text().strip()
         return self.warehouse_user, self.warehouse_password.get_secret_value()
+
+
+def settings_problems(error: ValidationError) -> WrongUse:
+    """Return what is wrong with the settings, each by the name of its variable; secret values are not shown."""
+    problems = [
+        f"HEADRACE_{'.'.join(map(str, found['loc'])).upper()}: {found['msg'].lower()}"
+        for found in error.errors(include_url=False, include_input=False)
+    ]
+    return WrongUse(f"settings: {'; '.join(problems)}", hint="docs/guide/reference.md lists them, under Settings")
+
+
+def _url_problem(url: str) -> tuple[str, str] | None:
+    """Return (what is wrong with an http URL, the next action), None if nothing is; no part of the URL is in it."""
+    try:
+        found = urlsplit(url)
+        sound = found.scheme in {"http", "https"} and bool(found.hostname) and found.port != 0
+    except ValueError:
+        found, sound = None, False
+    # With a bare / ? or # in the password the host ends there, and the real one stands in what follows.
+    if "@" in url and (found is None or not sound or "@" in found.path + found.query + found.fragment):
+        what = "cannot be read: its user or password has a character that means something else in a URL"
+        return what, "write such characters as codes: %2F for /, %3F for ?, %23 for #, %5B for [, %40 for @"
+    if not sound:
+        return "is not an address", "write http://HOST:PORT or https://HOST:PORT"
+    return None
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class FileBalanced(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class FileContradicted(Event):
-    """The tables hold more rows of a file than were published, or one twice. Promise 1 is broken: act."""
+    """The tables hold more rows of a file than were published, or one twice or in both. Promise 1 is broken: act."""
 
     level: ClassVar[int] = logging.ERROR
     text: ClassVar[str] = "file contradicted"
@@ -101,3 +101,4 @@ class FileContradicted(Event):
     rows_quarantined: int
     distinct_stored: int
     distinct_quarantined: int
+    in_both: int

@@ -180,7 +180,7 @@ class FileWork:
                 emit(FileChanged(dataset=entry.dataset, name=entry.name, rows=entry.rows_published))
                 yield self._closed(self.endings.changed(entry, plan, claimed), seen_ns)
                 return
-            entry = self._advanced(entry, frame, len(records), digest)
+            entry = self._advanced(entry, frame, len(records), digest, plan.remark)
             self._record_span("read", entry, started_ns, time.time_ns(), rows=len(records))
             yield self._outgoing(entry, frame, records, plan, claimed, seen_ns)
             if frame.last:
@@ -196,8 +196,10 @@ class FileWork:
                 if frame.last:
                     return
             cause = "it ended without saying that this was the last frame"
-        except FileRefused:
-            raise
+        except FileRefused as refusal:
+            if row == 0:
+                raise
+            cause = str(refusal)
         except BROKEN as error:
             # A reader is a plug-in: whatever it raises must not stop the other files.
             if isinstance(error, Transient):
@@ -221,7 +223,7 @@ class FileWork:
         claimed.sha256 = digest
         return same
 
-    def _advanced(self, entry: FileEntry, frame: ReadFrame, records: int, digest: str) -> FileEntry:
+    def _advanced(self, entry: FileEntry, frame: ReadFrame, records: int, digest: str, remark: str) -> FileEntry:
         published = records + len(frame.unreadable)
         now = self.clock()
         entry = entry.with_changes(
@@ -236,10 +238,11 @@ class FileWork:
         )
         if not frame.last:
             return entry
+        reason = frame.partial or (Reason.NEW_COLUMNS if remark else None)
         return entry.with_changes(
             state=final_state(frame.partial is not None),
-            reason=frame.partial.value if frame.partial else "",
-            detail=frame.detail if frame.partial else "",
+            reason=reason.value if reason else "",
+            detail="; ".join(part for part in (frame.detail if frame.partial else "", remark) if part),
             path=self.endings.done_path(entry),
             published_at=now,
         )

@@ -29,7 +29,7 @@ class Known(NamedTuple):
 class LedgerView:
     """The slot's own view. It is read once, after the slot's transactions are initialised; then `apply` keeps it up.
 
-    Nobody else writes what it decides by, but for the reconciler's `balanced` of a changed file: see Handover.
+    Nobody else writes what it decides by, but for the reconciler's `balanced` of a file that may go on: see Handover.
     """
 
     def __init__(self, entries: Iterable[tuple[str, FileEntry]] = ()) -> None:
@@ -84,7 +84,10 @@ class LedgerView:
 
 
 class Handover:
-    """Tells when a changed file's entry is the slot's again. Not for use from several threads."""
+    """Tells when the entry of a changed file, or of one rejected with rows, is the slot's again.
+
+    Not for use from several threads.
+    """
 
     def __init__(self, client: Mapping[str, str]) -> None:
         self._client = client
@@ -95,7 +98,7 @@ class Handover:
 
         May block for as long as another slot's transaction is open; raises ServiceUnreachable.
         """
-        if entry.state is not FileState.CHANGED or entry.balanced:
+        if not entry.provable or entry.balanced:
             return True
         if self._topic is None:
             self._topic = CompactedTopic(self._client, LEDGER)

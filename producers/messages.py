@@ -61,6 +61,8 @@ class Messages:
                 "file_rows": entry.rows_published,
                 "file_state": entry.state.value,
                 "file_reason": entry.reason,
+                "file_detail": entry.detail,
+                "file_path": entry.path,
                 "tolerance": tolerance,
                 "owner": owner,
             }

@@ -20,6 +20,8 @@ from headrace.schemas.topics import QUARANTINE, RAW, VALID, data_topic, dataset_
 from headrace.settings import Settings
 from headrace.transport.kafka import Topics
 
+# So many new columns are named in a receipt.
+_NAMED = 20
 # A record schema, its id, and the position of each field's column in the file.
 _Found = tuple[RecordSchema, int, Mapping[str, int]]
 
@@ -36,6 +38,17 @@ class Plan:
     schema_id: int
     partition: int
     frames: Callable[[int, int], Iterator[ReadFrame]]
+    new_columns: tuple[str, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        """Return what is to be said of columns that the contract does not know, empty if there are none."""
+        if not self.new_columns:
+            return ""
+        more = len(self.new_columns) - _NAMED
+        names = ", ".join(self.new_columns[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        action = f"headrace contract show {self.schema.dataset} gives the lines that make them law"
+        return f"taken in without rules, since the contract does not know them: {names}; {action}"
 
 
 class Planner(Protocol):
@@ -73,6 +86,7 @@ class FilePlanner:
         self._contracts.record(contract)
         self._ensure(claimed.dataset, contract.partitions)
         schema, schema_id, columns = self._schema(claimed, reader, layout, contract, resumed)
+        known = {field.name for field in contract.fields}
         partition = stable_slot(claimed.sha256, contract.partitions)
         return Plan(
             contract_version=contract.version,
@@ -85,6 +99,7 @@ class FilePlanner:
             frames=lambda row, byte: reader.frames(
                 stream, layout, schema, columns, Part(row, byte, self._settings.frame_rows)
             ),
+            new_columns=tuple(name for name in columns if name not in known),
         )
 
     def _contract_of(self, dataset: str, resumed: FileEntry | None) -> Contract | None:

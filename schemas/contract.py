@@ -91,28 +91,29 @@ def contract_version(version: str, text: str) -> str:
     return f"{version}+{hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]}"
 
 
-def parse_contract(text: str, source: str = "text") -> Contract:
+def parse_contract(text: str, source: str = "text", file: str = "") -> Contract:
     """Read an ODCS v3.1 document; raises ContractInvalid with everything that is wrong, by line, key and value.
 
-    `source` is what messages call the document. Pure: no file is read, nothing blocks.
+    `source` is what messages call the document, `file` where it lies. Pure: no file is read, nothing blocks.
     """
     try:
         data, root = load_yaml(text)
     except YamlInvalid as error:
-        raise ContractProblems(source, [str(error)]) from error
+        raise ContractProblems(source, [str(error)], file) from error
     if not isinstance(data, dict):
-        raise ContractProblems(source, ["it is not an ODCS document: a mapping with apiVersion, kind, schema, ..."])
+        what = "it is not an ODCS document: a mapping with apiVersion, kind, schema, ..."
+        raise ContractProblems(source, [what], file)
     document = read_document(data)
     if isinstance(document, list):
-        raise _refused(source, document, root)
+        raise _refused(source, document, root, file)
     contract, problems = _build(document, text)
     if problems:
-        raise _refused(source, problems, root)
+        raise _refused(source, problems, root, file)
     return contract
 
 
-def _refused(source: str, problems: list[Problem], root: yaml.Node | None) -> ContractProblems:
-    return ContractProblems(source, [describe(problem, root) for problem in problems])
+def _refused(source: str, problems: list[Problem], root: yaml.Node | None, file: str) -> ContractProblems:
+    return ContractProblems(source, [describe(problem, root) for problem in problems], file)
 
 
 def _build(document: Document, text: str) -> tuple[Contract, list[Problem]]:

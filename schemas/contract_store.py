@@ -37,14 +37,14 @@ def contract_path(paths: Paths, dataset: str) -> Path:
 
 def read_contract(path: Path) -> Contract:
     """Return the contract in a file; raises ContractInvalid if it is not one, OSError if it cannot be read."""
-    return _parsed(path.read_bytes(), path.name)
+    return _parsed(path.read_bytes(), path)
 
 
-def _parsed(content: bytes, name: str) -> Contract:
+def _parsed(content: bytes, path: Path) -> Contract:
     try:
-        return parse_contract(content.decode("utf-8-sig"), name)
+        return parse_contract(content.decode("utf-8-sig"), path.name, str(path))
     except UnicodeDecodeError as error:
-        raise ContractProblems(name, [f"it is not UTF-8: byte {error.start}"]) from error
+        raise ContractProblems(path.name, [f"it is not UTF-8: byte {error.start}"], str(path)) from error
 
 
 class ContractStore:
@@ -87,13 +87,13 @@ class ContractStore:
             if before is not None and before[0] == content:
                 return before[1]
             try:
-                self._parsed[dataset] = (content, _parsed(content, path.name))
+                self._parsed[dataset] = (content, _parsed(content, path))
             except ContractInvalid:
                 # An editor that writes in place leaves half a document for a moment: no reason to reject a file.
                 if time.time() - path.stat().st_mtime > _SAVING_SECS:
                     raise
                 time.sleep(_SAVING_SECS / _SAVING_STEPS)
-        return _parsed(path.read_bytes(), path.name)
+        return _parsed(path.read_bytes(), path)
 
     def save_draft(self, contract: Contract) -> Contract:
         """Write a contract to the home unless there is one, and return the one that is there afterwards."""

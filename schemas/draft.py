@@ -3,9 +3,10 @@
 import yaml
 
 from headrace.schemas.contract import Contract, parse_contract
+from headrace.schemas.contract_fields import PHYSICAL
 from headrace.schemas.guess import ColumnGuess, Sample, guess_columns
 from headrace.schemas.names import safe_names
-from headrace.schemas.record import FieldType
+from headrace.schemas.record import FieldType, RecordField
 
 _LOGICAL = {
     FieldType.LONG: ("integer", "long"),
@@ -27,7 +28,7 @@ _HEAD = """\
 #         required: true
 #         logicalTypeOptions: {{minimum: 0, maximum: 100}}
 #         quality: [{{id: known_status, metric: invalidValues, arguments: {{validValues: ["new", "paid"]}}, mustBe: 0}}]
-#   - raise the version, set status to active, and run: headrace contract lint FILE
+#   - raise the version, set status to active, and run: headrace contract lint {dataset}.odcs.yaml
 # All rules: docs/guide/contracts.md. The format is ODCS v3.1, https://bitol-io.github.io/open-data-contract-standard/
 apiVersion: v3.1.0
 kind: DataContract
@@ -69,6 +70,24 @@ def _property(name: str, original: str, guess: ColumnGuess) -> list[str]:
         listed = ", ".join(_quoted(value) for value in guess.null_values)
         lines.append(f"        customProperties: [{{property: headrace.nullValues, value: [{listed}]}}]")
     return lines
+
+
+def property_line(field: RecordField) -> str:
+    """Return a field as a line for the properties of a contract.
+
+    >>> property_line(RecordField("unit_price", FieldType.DOUBLE, "Unit Price"))
+    '- {name: unit_price, physicalName: "Unit Price", logicalType: number, physicalType: double}'
+    """
+    logical = next(name for name, kinds in PHYSICAL.items() if field.type in kinds)
+    parameters = {
+        FieldType.DECIMAL: f"({field.precision}, {field.scale})",
+        FieldType.FIXED: f"({field.size})",
+        FieldType.ENUM: f"({', '.join(field.symbols)})",
+    }
+    physical = f"{field.type.value}{parameters.get(field.type, '')}"
+    original = f", physicalName: {_quoted(field.doc)}" if field.doc else ""
+    shown = _quoted(physical) if field.type in parameters else physical
+    return f"- {{name: {_plain(field.name)}{original}, logicalType: {logical}, physicalType: {shown}}}"
 
 
 def _remark(guess: ColumnGuess) -> str:

@@ -1,9 +1,10 @@
 """The ledger: where every file stands, one entry a file on files.ledger, and the receipt that a person gets of it.
 
 An entry has one writer at any time. The owning ingest slot writes it up to published, partial, changed, rejected or
-skipped. One that is published, partial or changed is the reconciler's until it writes it as balanced, when the tables
-hold every row. A changed one that is balanced is the slot's again, which may go on with the file if its bytes come
-back; until then such a file has to wait. Kafka cannot compare and swap: nothing less keeps an old receipt from covering
+skipped. One that is published, partial or changed, or rejected at a second coming when the rows of the first stand, is
+the reconciler's until it writes it as balanced, when the tables hold every row. A changed or rejected one that is
+balanced is the slot's again, which may go on with the file if its bytes come back; until then such a file has to wait.
+Kafka cannot compare and swap: nothing less keeps an old receipt from covering
 the rows of a file that went on. What has no digest (a link, a bad folder, a file nobody may read)
 has a note: an entry without a digest under `note_key`. Entries are overwritten and never deleted; a note with no reason
 says that what it told of was put right.
@@ -25,7 +26,7 @@ FILE_ENTRY = "file_entry"
 # Files of these states are being worked on: after a kill the slot goes on with them.
 OPEN_STATES = frozenset({FileState.CLAIMED, FileState.PUBLISHING})
 # The rows of files in these states are in Kafka to the last; the reconciler proves that they are in the tables.
-PUBLISHED_STATES = frozenset({FileState.PUBLISHED, FileState.PARTIAL, FileState.CHANGED})
+PUBLISHED_STATES = frozenset({FileState.PUBLISHED, FileState.BALANCED, FileState.PARTIAL, FileState.CHANGED})
 # The same bytes again are a copy of a file in one of these states.
 SETTLED_STATES = frozenset({FileState.PUBLISHED, FileState.BALANCED, FileState.PARTIAL})
 _NO_DATASET = "_"
@@ -73,7 +74,19 @@ class FileEntry:
     @property
     def final(self) -> bool:
         """Return True if nothing more will happen to this file by itself: its receipt can be shown."""
-        return self.balanced or self.state in {FileState.REJECTED, FileState.SKIPPED}
+        return (
+            self.balanced or self.state is FileState.SKIPPED or (self.state is FileState.REJECTED and not self.provable)
+        )
+
+    @property
+    def provable(self) -> bool:
+        """Return True if its rows are in Kafka as far as they will come, so that its receipt can be proved.
+
+        A file whose first rows were published before a kill or a change may be rejected when it is to go on: those
+        rows stand, and are proved like any others.
+        """
+        stands = self.state is FileState.REJECTED and self.rows_published > 0
+        return stands or self.state in PUBLISHED_STATES
 
     def with_changes(self, **changes: Any) -> "FileEntry":
         """Return a copy with some fields changed."""

@@ -223,6 +223,20 @@ class Document(_Strict):
     contract_created_ts: str | None = None
 
 
+# Where a key belongs that stands at a wrong place; of several places the first.
+_HOMES: tuple[tuple[type[_Strict], str], ...] = (
+    (TypeOptions, "under the logicalTypeOptions of a property"),
+    (Property, "under a property"),
+    (SchemaObject, "under the schema's object, beside its properties"),
+    (LibraryQuality, "under an entry of quality with a metric"),
+    (SqlQuality, "under an entry of quality with type: sql"),
+    (CustomQuality, "under an entry of quality with type: custom"),
+    (Document, "at the top of the document"),
+    (Member, "under an entry of the team's members"),
+    (CustomProperty, "under an entry of customProperties"),
+)
+
+
 def read_document(data: Mapping[str, Any]) -> Document | list[Problem]:
     """Return the document, or everything that is wrong with its structure."""
     try:
@@ -235,8 +249,7 @@ def _problem(kind: str, location: Sequence[str | int], details: Mapping[str, Any
     place = tuple(part for part in location if part not in {"library", "sql", "text", "custom"} or part == location[-1])
     key, value = place[-1] if place else "", details["input"]
     if kind == "extra_forbidden":
-        close = difflib.get_close_matches(str(key), _known_keys(), n=1)
-        return Problem(place, "unknown key", value, f'did you mean "{close[0]}"?' if close else "remove it")
+        return Problem(place, "unknown key", value, _home_of(place))
     if kind == "missing":
         return Problem(place, "is missing", None, f'add "{key}"')
     if kind == "literal_error":
@@ -249,8 +262,27 @@ def _problem(kind: str, location: Sequence[str | int], details: Mapping[str, Any
     return Problem(place, str(details["msg"]).lower(), value, f"correct the value{quote}")
 
 
+def _home_of(place: Sequence[str | int]) -> str:
+    """Return what to do with a key that is not known where it stands."""
+    key = str(place[-1])
+    in_property = len(place) > 2 and place[-3] == "properties" and isinstance(place[-2], int)
+    close = [key] if key in _known_keys() else difflib.get_close_matches(key, _known_keys(), n=1)
+    if not close:
+        return "remove it"
+    meant = "" if close[0] == key else f'did you mean "{close[0]}"? '
+    if in_property and close[0] in _keys(TypeOptions):
+        return f"{meant}it belongs under logicalTypeOptions, e.g. logicalTypeOptions: {{{close[0]}: ...}}"
+    if meant:
+        return meant.strip()
+    return f"it belongs {next((where for model, where in _HOMES if key in _keys(model)), 'elsewhere')}"
+
+
+def _keys(model: type[_Strict]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
 def _known_keys() -> list[str]:
-    return sorted({field.alias or name for model in _models(_Strict) for name, field in model.model_fields.items()})
+    return sorted({key for model in _models(_Strict) for key in _keys(model)})
 
 
 def _models(root: type[_Strict]) -> Iterator[type[_Strict]]:

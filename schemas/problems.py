@@ -1,5 +1,6 @@
 """What is wrong with a contract, and where: every problem at once, each with line, key, value and next action."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,10 +24,14 @@ class Problem:
 
 
 class ContractProblems(ContractInvalid):
-    """A contract that cannot be followed; `problems` holds one line each, the message has them all."""
+    """A contract that cannot be followed; `problems` holds one line each, the message has them all.
 
-    def __init__(self, source: str, problems: Sequence[str]) -> None:
-        super().__init__(f"contract {source}: {'; '.join(problems)}", hint="headrace contract lint FILE")
+    `file` is where the document lies, empty for one that is no file.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str], file: str = "") -> None:
+        hint = f"correct it, then: headrace contract lint {shlex.quote(file)}" if file else "correct the document"
+        super().__init__(f"contract {source}: {'; '.join(problems)}", hint=hint)
         self.problems = tuple(problems)
 
 

@@ -18,10 +18,12 @@ from headrace.schemas.topics import value_subject
 from headrace.settings import Settings, without_credentials
 
 REGISTRY_USER = "headrace"
-_NOT_FOUND = 404
 _LOCKED_OUT = frozenset({401, 403})
-# What is said of the schema, and not of who asks, how fast or how slowly.
-_REFUSALS = frozenset(range(400, 500)) - _LOCKED_OUT - {408, 429}
+# What is said of the schema itself; 42205 is 422 too, but says that nobody may write just now.
+_REFUSALS = frozenset({409, 422})
+_NOT_PERMITTED = 42205
+# What says that a subject, version or schema is unknown. A 404 with no such code is a proxy's, or a wrong address.
+_UNKNOWN = frozenset(range(40401, 40410))
 
 
 class Registry:
@@ -50,7 +52,7 @@ class Registry:
             with self._answering():
                 found: int = self._client.register_schema(subject, Schema(text, "AVRO"))
         except SchemaRegistryError as error:
-            if error.http_status_code not in _REFUSALS:
+            if error.http_status_code not in _REFUSALS or error.error_code == _NOT_PERMITTED:
                 raise self._failing(error) from error
             message = f'subject "{subject}": the registry refuses the schema: {error.error_message}'
             raise SchemaRefused(message, hint="compare it with the registered versions of the subject") from error
@@ -62,7 +64,7 @@ class Registry:
             with self._answering():
                 found = self._client.get_latest_version(subject)
         except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:
+            if error.error_code in _UNKNOWN:
                 return None
             raise self._failing(error) from error
         return int(found.schema_id or 0), str(found.schema.schema_str)
@@ -75,7 +77,7 @@ class Registry:
             with self._answering():
                 text = self._client.get_schema(schema_id).schema_str
         except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:
+            if error.error_code in _UNKNOWN:
                 return None
             raise self._failing(error) from error
         if text is not None:
@@ -114,5 +116,9 @@ class Registry:
         hint = "see the registry's log"
         if status in _LOCKED_OUT:
             hint = "set HEADRACE_REGISTRY_PASSWORD to the registry's password"
+        elif error.error_code == _NOT_PERMITTED:
+            hint = "set the mode of the registry and of the subject to READWRITE"
+        elif status in range(300, 500):
+            hint = "is HEADRACE_REGISTRY_URL the address of a schema registry? see what lies between"
         detail = without_credentials(str(error.error_message))
         return ServiceUnreachable(f"the schema registry at {address} answers with {status}: {detail}", hint=hint)

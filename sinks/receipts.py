@@ -8,8 +8,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import click
@@ -21,7 +21,7 @@ from headrace.observability.events import StageFailed, StageStarted, StageStoppe
 from headrace.observability.logs import configure_logs
 from headrace.observability.sink_events import FileBalanced, FileContradicted
 from headrace.observability.status import StageStatus
-from headrace.schemas.ledger import FILE_ENTRY, PUBLISHED_STATES, FileEntry, frame_entry, read_entry
+from headrace.schemas.ledger import FILE_ENTRY, FileEntry, frame_entry, read_entry
 from headrace.schemas.registry import Registry
 from headrace.schemas.sql_text import DATABASE, table_name
 from headrace.schemas.topics import LEDGER
@@ -40,12 +40,13 @@ _FILES_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Counted:
-    """What the tables hold of a file: rows, and distinct ordinals among them."""
+    """What the tables hold of a file: rows, distinct ordinals among them, and rows that are in both tables."""
 
     stored: int = 0
     distinct_stored: int = 0
     quarantined: int = 0
     distinct_quarantined: int = 0
+    in_both: int = 0
 
     @property
     def rows(self) -> int:
@@ -54,8 +55,9 @@ class Counted:
 
     @property
     def doubled(self) -> bool:
-        """Return True if a row is there twice."""
-        return self.stored != self.distinct_stored or self.quarantined != self.distinct_quarantined
+        """Return True if a row is there twice: in one table, or in both."""
+        distinct = (self.distinct_stored, self.distinct_quarantined)
+        return self.in_both > 0 or (self.stored, self.quarantined) != distinct
 
 
 class TableCounts:
@@ -67,11 +69,31 @@ class TableCounts:
     def of_files(self, dataset: str, published: Mapping[str, int]) -> dict[str, Counted]:
         """Return the counts of a dataset's files, given how many rows were published of each.
 
-        Distinct ordinals are only counted of files that are complete: that is dearer than counting rows.
+        Distinct ordinals are only counted of files that are complete, which is dearer than counting rows, and rows in
+        both tables only of files that have some in each.
         """
         rows = self._count("count(), toUInt64(0)", dataset, published)
         complete = [file for file, wanted in published.items() if rows.get(file, Counted()).rows >= wanted]
-        return rows | (self._count("count(), uniqExact(`_row`)", dataset, complete) if complete else {})
+        found = rows | (self._count("count(), uniqExact(`_row`)", dataset, complete) if complete else {})
+        mixed = [file for file in complete if found[file].stored and found[file].quarantined]
+        for file, both in self._in_both(dataset, mixed) if mixed else ():
+            found[file] = replace(found[file], in_both=both)
+        return found
+
+    def _in_both(self, dataset: str, files: Sequence[str]) -> list[tuple[str, int]]:
+        """Return how many rows of a file are stored and quarantined; of files without such rows nothing.
+
+        Both tables are sorted by file and row, and the quarantined rows, which are few, are looked up.
+        """
+        chosen = "`_file` IN {files:Array(String)}"
+        quarantined = (
+            f"SELECT `_file`, `_row` FROM headrace.quarantine WHERE `dataset` = {{dataset:String}} AND {chosen}"  # noqa: S608
+        )
+        query = (
+            f"SELECT `_file`, count() FROM {table_name(dataset)} "  # noqa: S608
+            f"WHERE {chosen} AND (`_file`, `_row`) IN ({quarantined}) GROUP BY `_file`"
+        )
+        return [(file, both) for file, both in self._warehouse.rows(query, {"files": files, "dataset": dataset})]
 
     def _count(self, what: str, dataset: str, files: Iterable[str]) -> dict[str, Counted]:
         asked = {"files": list(files), "dataset": dataset, "database": DATABASE}
@@ -101,7 +123,7 @@ class _Open:
 
 
 class Reconciler:
-    """Balances receipts: it alone writes an entry that is published and not balanced (see schemas/ledger.py).
+    """Balances receipts: it alone writes an entry that is to be proved and not balanced (see schemas/ledger.py).
 
     Its view begins with all that earlier reconcilers wrote, so no entry is written that the watcher has back by now.
 
@@ -158,7 +180,7 @@ class Reconciler:
                 continue
             self._seen[key] = message
             entry = read_entry(message)
-            if entry.state in PUBLISHED_STATES and not entry.balanced:
+            if entry.provable and not entry.balanced:
                 self._open[key] = _Open(message, entry)
             else:
                 self._open.pop(key, None)
@@ -230,6 +252,7 @@ def _contradict(entry: FileEntry, found: Counted) -> None:
             rows_quarantined=found.quarantined,
             distinct_stored=found.distinct_stored,
             distinct_quarantined=found.distinct_quarantined,
+            in_both=found.in_both,
         )
     )
 

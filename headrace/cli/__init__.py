@@ -3,11 +3,14 @@
 import importlib
 import logging
 import sys
+from typing import NoReturn
 
 import click
+from pydantic import ValidationError
 
 from headrace import __version__
 from headrace.errors import HeadraceError, ServiceUnreachable, WrongUse
+from headrace.settings import settings_problems
 
 # command -> "module:attribute"; help lists them in this order.
 COMMANDS: dict[str, str] = {
@@ -51,7 +54,7 @@ def headrace() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors become one clear line, a hint, and design's exit codes (0, 1, 2, 3)."""
+    """Run the command line; errors become one clear line, a hint, and exit code 1, 2 (wrong use) or 3 (away)."""
     # A service that is away is said in one line by the error; the client libraries would say it for every attempt.
     for library in ("headrace.librdkafka", "clickhouse_connect"):
         logging.getLogger(library).addHandler(logging.NullHandler())
@@ -63,9 +66,15 @@ def main() -> None:
         sys.exit(EXIT_WRONG_USE)
     except click.Abort:
         sys.exit(130)
+    except ValidationError as error:
+        _end(settings_problems(error))
     except HeadraceError as error:
-        click.echo(f"headrace: {error}", err=True)
-        if error.hint:
-            click.echo(f"  next: {error.hint}", err=True)
-        exits = {WrongUse: EXIT_WRONG_USE, ServiceUnreachable: EXIT_UNREACHABLE}
-        sys.exit(next((code for kind, code in exits.items() if isinstance(error, kind)), EXIT_NO))
+        _end(error)
+
+
+def _end(error: HeadraceError) -> NoReturn:
+    click.echo(f"headrace: {error}", err=True)
+    if error.hint:
+        click.echo(f"  next: {error.hint}", err=True)
+    exits = {WrongUse: EXIT_WRONG_USE, ServiceUnreachable: EXIT_UNREACHABLE}
+    sys.exit(next((code for kind, code in exits.items() if isinstance(error, kind)), EXIT_NO))

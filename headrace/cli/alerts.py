@@ -23,7 +23,7 @@ _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--dataset", default="", help="Only this dataset's alerts.")
 def alerts(*, follow: bool, as_json: bool, dataset: str) -> None:
-    """Print the quality alerts, oldest first. An alert that came twice is printed once."""
+    """Print the quality alerts, oldest first. An alert that came again is printed once, as it was last."""
     count = 0
     found = every_alert(Settings(), follow=follow)
     for alert in found if follow else sorted(found, key=lambda alert: alert["raised_at"]):
@@ -35,14 +35,21 @@ def alerts(*, follow: bool, as_json: bool, dataset: str) -> None:
 
 
 def every_alert(settings: Settings, *, follow: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield the alerts on the topic, each once, oldest first within a partition; never ends with `follow`."""
-    seen: set[str] = set()
+    """Yield the latest alert of each id; with `follow` never end, and yield an id again when it says something new."""
+    latest: dict[str, dict[str, Any]] = {}
+    for alert in published_alerts(settings, follow=follow):
+        news = latest.get(alert["alert_id"]) != alert
+        latest[alert["alert_id"]] = alert
+        if follow and news:
+            yield alert
+    yield from latest.values()
+
+
+def published_alerts(settings: Settings, *, follow: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield every committed alert of the topic as any consumer gets it, repeats too; never ends with `follow`."""
     with closing(Registry(settings)) as registry:
         for message in read_topic(settings.kafka_client(), ALERTS, follow=follow):
-            alert = read_alert(registry, message.value)
-            if alert["alert_id"] not in seen:
-                seen.add(alert["alert_id"])
-                yield alert
+            yield read_alert(registry, message.value)
 
 
 def read_alert(registry: Registry, value: bytes) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import shlex
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
 from headrace.core.identity import check_dataset_name
-from headrace.errors import ContractInvalid, WrongUse
+from headrace.errors import ContractInvalid, ServiceUnreachable, WrongUse
 from headrace.producers.readers.base import HEAD_BYTES
 from headrace.producers.readers.registry import reader_for
 from headrace.schemas.check_catalog import check_named
@@ -16,10 +18,14 @@ from headrace.schemas.check_rules import CheckRule, WindowSpec
 from headrace.schemas.contract import Contract, parse_contract
 from headrace.schemas.contract_diff import Change, compare, spoken_check
 from headrace.schemas.contract_store import contract_path, read_contract, shipped_contract
+from headrace.schemas.draft import property_line
 from headrace.schemas.durations import spoken_duration
 from headrace.schemas.infer import draft_contract
 from headrace.schemas.names import safe_names
 from headrace.schemas.problems import ContractProblems
+from headrace.schemas.record import RecordField, RecordSchema
+from headrace.schemas.registry import Registry
+from headrace.schemas.topics import RAW, data_topic, value_subject
 from headrace.settings import Settings
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -110,11 +116,14 @@ def show(dataset: str, as_yaml: bool, as_json: bool) -> None:
     found, place = _in_force(check_dataset_name(dataset))
     if as_yaml:
         click.echo(found.text, nl=False)
-    elif as_json:
-        click.echo(json.dumps(_summary(found)))
-    else:
-        for line in _lines(found, place):
-            click.echo(line)
+        return
+    unknown = _unknown_columns(Settings(), found)
+    if as_json:
+        names = None if unknown is None else [field.name for field in unknown]
+        click.echo(json.dumps(_summary(found) | {"new_columns": names}))
+        return
+    for line in (*_lines(found, place), *_new_column_lines(found, unknown)):
+        click.echo(line)
 
 
 def _in_force(dataset: str) -> tuple[Contract, str]:
@@ -146,6 +155,33 @@ def _lines(found: Contract, place: str) -> list[str]:
         lines.append(f"  {rule.id}: {rule.code}{level} {parameters}".rstrip())
     lines += ["checks" if found.checks else "checks: none", *(f"  {line}" for line in _check_lines(found))]
     return [*lines, *(f"not checked: {promise}" for promise in found.unchecked)]
+
+
+def _unknown_columns(settings: Settings, found: Contract) -> tuple[RecordField, ...] | None:
+    """Return the fields that files brought and the contract does not name, None while no registry can be asked."""
+    if not settings.registry_url and not settings.paths().stack_file.exists():
+        return None
+    with closing(Registry(settings)) as registry:
+        try:
+            latest = registry.latest(value_subject(data_topic(found.dataset, RAW)))
+        except ServiceUnreachable:
+            return None
+    names = {field.name for field in found.fields}
+    fields = RecordSchema.from_avro(latest[1]).data_fields if latest else ()
+    return tuple(field for field in fields if field.name not in names)
+
+
+def _new_column_lines(found: Contract, unknown: tuple[RecordField, ...] | None) -> list[str]:
+    if unknown is None:
+        return ["new columns: not known while the line is down"]
+    if not unknown:
+        return []
+    file = contract_path(Settings().paths(), found.dataset)
+    return [
+        "new columns, taken in from files without rules; to make one law, put its line under the properties in",
+        f"{file}, raise the version, then: headrace contract lint {shlex.quote(str(file))}",
+        *(f"  {property_line(field)}" for field in unknown),
+    ]
 
 
 def _check_lines(found: Contract) -> list[str]:

@@ -28,7 +28,6 @@ from headrace.transport.kafka import CompactedTopic
 
 _PATIENCE_SECS = 120.0
 _ALERT_SECS = 20.0
-_COUNTED = {FileState.BALANCED, FileState.PARTIAL, FileState.CHANGED}
 NEXT = (
     ("headrace up", "start the line again (Ctrl-C stops it)"),
     ("headrace drop my.csv --dataset my --wait", "bring in a file of your own"),
@@ -117,7 +116,7 @@ def _line(entry: FileEntry, seconds: float) -> str:
 
 def summary(settings: Settings, console: Console) -> bool:
     """Print the table of datasets and the proof line; return True if every receipt balances."""
-    entries = [entry for entry in ledger_entries(settings) if entry.state in _COUNTED]
+    entries = [one for one in ledger_entries(settings) if one.provable and one.state is not FileState.PUBLISHED]
     alerts = _alerts_by_dataset(settings, entries)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("dataset", "files", "rows", "quarantined", "alerts", "seconds", "rows/s"):

@@ -20,7 +20,7 @@ from rich.table import Table
 from headrace.cli import EXIT_NO
 from headrace.core.files import printable
 from headrace.core.identity import check_dataset_name
-from headrace.core.vocabulary import FileState
+from headrace.core.vocabulary import FileState, Reason
 from headrace.errors import HeadraceError, Transient, WrongUse
 from headrace.producers.inbox import ignored
 from headrace.producers.places import move_beside
@@ -90,6 +90,8 @@ def files(*, as_json: bool, dataset: str) -> None:
         click.echo(json.dumps([receipt(entry) for entry in entries], indent=2))
     elif entries:
         Console(width=None if sys.stdout.isatty() else _WIDE).print(_table(entries))
+        for entry in {one.dataset: one for one in entries if one.reason == Reason.NEW_COLUMNS}.values():
+            click.echo(f"{entry.dataset}/{entry.name}: {entry.detail}")
     else:
         click.echo("no files yet; bring one in: headrace drop FILE --dataset NAME")
 
@@ -161,15 +163,16 @@ def follow(
 def sentence(entry: FileEntry) -> str:
     """Return a receipt as one line for a person, and a second with the next action where there is one."""
     rows = f"{entry.rows_read:,} rows read = {entry.rows_stored:,} stored + {entry.rows_quarantined:,} quarantined"
+    stands = f"; of the rows it brought before, {rows}" if entry.provable else ""
     told = {
-        FileState.REJECTED: f"rejected: {entry.reason}",
+        FileState.REJECTED: f"rejected: {entry.reason}{stands}",
         FileState.SKIPPED: f'skipped: the same bytes came before as "{entry.first_name}"',
         FileState.PARTIAL: f"partial ({entry.reason}): {rows}",
         FileState.CHANGED: f"changed while it was read: {rows}; its new bytes come in as a new file",
     }
     line = f"{entry.dataset}/{entry.name}  {told.get(entry.state, f'{entry.state.value}: {rows}')}"
-    detail = entry.detail if entry.state in {FileState.REJECTED, FileState.PARTIAL} else ""
-    return line + (f"\n  {detail}" if detail else "")
+    shown = entry.state in {FileState.REJECTED, FileState.PARTIAL} or entry.reason == Reason.NEW_COLUMNS
+    return line + (f"\n  {entry.detail}" if shown and entry.detail else "")
 
 
 class NoProgress(HeadraceError, Transient):

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     DUPLICATE_CONTENT = "duplicate_content"
     CHANGED_WHILE_READ = "changed_while_read"
     VANISHED = "vanished"
+    NEW_COLUMNS = "new_columns"
     # a row at the reader
     TOO_FEW_FIELDS = "too_few_fields"
     TOO_MANY_FIELDS = "too_many_fields"
@@ -115,6 +116,7 @@ MEANINGS: dict[StrEnum, str] = {
     Reason.DUPLICATE_CONTENT: "The same bytes came in before.",
     Reason.CHANGED_WHILE_READ: "Size, time or content changed after the file was claimed.",
     Reason.VANISHED: "The file was gone when it was to be read.",
+    Reason.NEW_COLUMNS: "All is taken in; some columns the contract does not know, so no rule judged them.",
     Reason.TOO_FEW_FIELDS: "Fewer fields than the header has.",
     Reason.TOO_MANY_FIELDS: "More fields than the header has.",
     Reason.TYPE_MISMATCH: "A value is not of its field's type.",

@@ -138,7 +138,8 @@ class RunningLine:
 
 def is_final(receipt: dict[str, Any]) -> bool:
     """Return True if nothing more is to come for a file: it balanced, was refused or skipped."""
-    return receipt["state"] in FINAL and (receipt["balanced"] or receipt["state"] in {"rejected", "skipped"})
+    unproved = receipt["state"] == "skipped" or (receipt["state"] == "rejected" and not receipt["rows_published"])
+    return receipt["state"] in FINAL and (receipt["balanced"] or unproved)
 
 
 def wait_for(

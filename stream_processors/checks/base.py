@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from headrace.core.vocabulary import Reason
 from headrace.schemas.check_rules import Bounds, CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
+from headrace.stream_processors.sketches import base as sketches_base
 from headrace.stream_processors.sketches.base import Cell
 
-WINDOW = "_window"
+WINDOW = sketches_base.WINDOW
 """The batch column that holds each row's window start: whole seconds since 1970, null without event time."""
 ARRIVED = "_arrived"
 """The batch column of arrival: microseconds since 1970 at which the broker took the record, Int64. In the warehouse it

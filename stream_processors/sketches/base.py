@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
+WINDOW = "_window"
+"""The batch column that holds each row's window start: whole seconds since 1970, null without event time."""
+
 
 @runtime_checkable
 class Cell(Protocol):

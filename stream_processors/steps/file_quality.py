@@ -14,7 +14,7 @@ from headrace.core.vocabulary import AlertState, FileState, Severity, Stage
 
 REJECTED_SHARE = "rejected_share"
 FILE_RULES = {
-    FileState.REJECTED: ("file_rejected", Severity.CRITICAL, "was not taken in at all"),
+    FileState.REJECTED: ("file_rejected", Severity.CRITICAL, "was refused"),
     FileState.PARTIAL: ("file_partial", Severity.CRITICAL, "is damaged: what follows could not be read"),
     FileState.CHANGED: ("file_changed", Severity.WARNING, "was changed while it was read"),
 }
@@ -32,6 +32,8 @@ class FileQuality:
     file_rows: int | None = None
     file_state: str = ""
     file_reason: str = ""
+    file_detail: str = ""
+    file_path: str = ""
     tolerance: float = 0.0
     owner: str = ""
     name: str = ""
@@ -44,12 +46,12 @@ class FileQuality:
 
     @property
     def may_go_on(self) -> bool:
-        """Return True for a changed file with rows counted: when its bytes return, the rest of its rows follows."""
-        return self.file_state == FileState.CHANGED and self.judged + self.unreadable > 0
+        """Return True for a changed or refused file with rows counted: when its bytes return, the rest may follow."""
+        return self.file_state in {FileState.CHANGED, FileState.REJECTED} and self.judged + self.unreadable > 0
 
     def reopened(self) -> "FileQuality":
         """Return the counts without the end, for a file that goes on. Its next end tells the rows of all of it."""
-        return replace(self, file_rows=None, file_state="", file_reason="")
+        return replace(self, file_rows=None, file_state="", file_reason="", file_detail="", file_path="")
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON values, for a table's changelog."""
@@ -80,6 +82,8 @@ def merge_delta(state: FileQuality, delta: Mapping[str, Any]) -> FileQuality:
         file_rows=delta["file_rows"],
         file_state=delta["file_state"],
         file_reason=delta["file_reason"],
+        file_detail=delta.get("file_detail", ""),
+        file_path=delta.get("file_path", ""),
         tolerance=delta["tolerance"] or 0.0,
         owner=delta["owner"],
         name=delta["name"],
@@ -103,8 +107,8 @@ def alerts_of(dataset: str, file: str, quality: FileQuality, raised_at: int) -> 
     found = []
     if quality.file_state and (known := FILE_RULES.get(FileState(quality.file_state))):
         rule, severity, what = known
-        message = f'{dataset}: file "{quality.name}" {what} ({quality.file_reason})'
-        hint = f"headrace files; look at the file, mend it and drop it again; headrace quarantine list {dataset}"
+        message = f'{dataset}: file "{quality.name}" {what} ({_why(quality)})'
+        hint = _next_action(dataset, file, quality)
         found.append(_alert(dataset, file, quality, raised_at) | _finding(rule, severity, message, hint))
     rows, rejected = quality.file_rows or 0, quality.rejected
     if rows and rejected / rows > quality.tolerance:
@@ -119,6 +123,20 @@ def alerts_of(dataset: str, file: str, quality: FileQuality, raised_at: int) -> 
         finding = _finding(REJECTED_SHARE, severity, message, hint)
         found.append(_alert(dataset, file, quality, raised_at) | finding | bounds)
     return [alert | {"alert_id": alert_id(dataset, alert["rule"], file, AlertState.OPEN)} for alert in found]
+
+
+def _why(quality: FileQuality) -> str:
+    return ": ".join(part for part in (quality.file_reason, quality.file_detail) if part)
+
+
+def _next_action(dataset: str, file: str, quality: FileQuality) -> str:
+    """Return what to do about a file's end: a refused file has nothing in quarantine, the file itself is put aside."""
+    if quality.file_state == FileState.REJECTED:
+        stands = f"its first {quality.file_rows:,} rows were published before and stand; " if quality.file_rows else ""
+        return f"{stands}the file is now {quality.file_path or 'in rejected/'} in the home: mend it and drop it again"
+    if quality.file_state == FileState.CHANGED:
+        return "let its writer write elsewhere and move the finished file in; headrace files shows what came of it"
+    return f"headrace quarantine show {dataset} --file {file}; mend the file and drop it again"
 
 
 def _most(reasons: Mapping[str, int]) -> str:

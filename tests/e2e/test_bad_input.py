@@ -52,6 +52,28 @@ def test_bad_input_has_a_reason_and_does_not_hold_the_line_up(line: RunningLine,
     if state == "rejected":
         assert bad["detail"]
         assert (line.home / bad["path"]).exists(), "a rejected file is kept"
+        assert wait_until(lambda: bad["path"] in hint_of_refusal(line, dataset), 30, every_secs=0.5)
+
+
+def hint_of_refusal(line: RunningLine, dataset: str) -> str:
+    return line.value(f"SELECT hint FROM headrace.alerts WHERE dataset = '{dataset}' AND rule = 'file_rejected'")
+
+
+def test_columns_that_the_contract_does_not_know_are_told_with_the_lines_that_make_them_law(line: RunningLine) -> None:
+    line.drop("bad_columns", "first.csv", HEADER + GOOD)
+    line.final_receipts("bad_columns", 1)
+    line.drop("bad_columns", "wider.csv", b"number,note,Unit Price\n7,row,1.5\n")
+    first, wider = line.final_receipts("bad_columns", 2)
+    assert (first["reason"], wider["state"], wider["reason"]) == ("", "balanced", "new_columns")
+    assert "unit_price; headrace contract show bad_columns" in wider["detail"]
+    added = '- {name: unit_price, physicalName: "Unit Price", logicalType: number, physicalType: double}'
+    assert added in line.headrace("contract", "show", "bad_columns").stdout
+    contract = line.settings.paths().contracts / "bad_columns.odcs.yaml"
+    contract.write_text(f"{contract.read_text().rstrip()}\n      {added}\n")
+    line.drop("bad_columns", "law.csv", b"number,note,Unit Price\n8,row,2.5\n")
+    assert line.final_receipts("bad_columns", 3)[-1]["reason"] == ""
+    assert line.column("SELECT unit_price FROM headrace.bad_columns ORDER BY number DESC LIMIT 2") == ["2.5", "1.5"]
+    assert "new columns" not in line.headrace("contract", "show", "bad_columns").stdout
 
 
 def row_reasons(line: RunningLine, dataset: str) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from headrace.cli.alerts import every_alert
+from headrace.cli.alerts import published_alerts
 from headrace.core.identity import stable_slot
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import frame_system
@@ -114,4 +114,6 @@ def ours(stack: EmbeddedStack) -> Counter[str]:
 
 
 def observed(stack: EmbeddedStack) -> list[tuple[str, float]]:
-    return [(alert["file"], alert["observed"]) for alert in every_alert(stack.settings) if alert["dataset"] == DATASET]
+    return [
+        (alert["file"], alert["observed"]) for alert in published_alerts(stack.settings) if alert["dataset"] == DATASET
+    ]

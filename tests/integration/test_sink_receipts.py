@@ -225,6 +225,40 @@ def test_receipt_of_an_empty_file_is_balanced_at_once(
     assert reconcile()[entry.file].state is FileState.BALANCED
 
 
+def test_receipt_of_a_file_that_was_refused_with_rows_is_proved_and_says_refused(
+    line: Line, reconcile: Callable[[], dict[str, FileEntry]]
+) -> None:
+    entry = line.entry(state=FileState.REJECTED, reason="unreadable", rows_published=2)
+    without = line.entry(state=FileState.REJECTED, reason="binary")
+    for one in (entry, without):
+        line.ledger(one)
+    line.store_rows(entry.file, 0, 1)
+    found = reconcile_until(reconcile, lambda entries: entries[entry.file].balanced)
+    assert (found[entry.file].state, found[entry.file].rows_stored) == (FileState.REJECTED, 2)
+    assert not found[without.file].balanced
+    receipts = f"SELECT file, rows_stored FROM headrace.receipts WHERE dataset = '{line.dataset}' AND balanced"
+    line.until(receipts, [(entry.file, 2)])
+
+
+def test_row_that_is_stored_and_in_quarantine_keeps_the_receipt_open(
+    line: Line, reconcile: Callable[[], dict[str, FileEntry]], caplog: pytest.LogCaptureFixture
+) -> None:
+    entry, sound = line.entry(rows_published=3), line.entry(rows_published=2)
+    line.store_rows(entry.file, 0, 1)
+    line.store_rows(sound.file, 0)
+    quarantined = [line.quarantined(entry.file, 1), line.quarantined(sound.file, 1)]
+    line.send(data_topic(line.dataset, QUARANTINE), "quarantined_row", None, *quarantined)
+    line.until(f"SELECT count() FROM headrace.quarantine WHERE dataset = '{line.dataset}'", [(2,)])
+    for one in (entry, sound):
+        line.ledger(one)
+    with caplog.at_level(logging.ERROR):
+        found = reconcile_until(reconcile, lambda entries: entries[sound.file].balanced)
+    assert not found[entry.file].balanced
+    events = [vars(record).get("headrace", {}) for record in caplog.records]
+    (told,) = [event for event in events if event.get("file") == entry.file]
+    assert (told["rows_published"], told["rows_stored"], told["rows_quarantined"], told["in_both"]) == (3, 2, 1, 1)
+
+
 @pytest.mark.parametrize("rows", [(0, 0), (0, 1, 2)], ids=["doubled", "too many"])
 def test_receipt_that_the_tables_contradict_stays_open_and_is_an_error(
     rows: tuple[int, ...],

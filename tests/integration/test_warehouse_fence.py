@@ -1,4 +1,4 @@
-"""Design.md §8, line by line, against a running warehouse: what is refused, and beside it what is not."""
+"""The fence of docs/decisions/0003, line by line, against a running warehouse: what is refused, and what is not."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who may do what on the warehouse, and how much: users, roles, readonly handles, bounds, web pages (design.md §8)."""
+"""Who may do what on the warehouse, and how much: users, roles, readonly handles, bounds, web pages."""
 
 from typing import Any
 

@@ -7,8 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from headrace.cli import headrace, main
+from headrace.errors import ContractInvalid
 from headrace.schemas.contract import parse_contract
 from headrace.schemas.contract_store import shipped_contract
+from headrace.schemas.record import FieldType, RecordField, RecordSchema
+from headrace.schemas.registry import Registry
 
 CSV = "Order ID,price,day\n1,1.50,2024-01-31\n2,NA,2024-02-01\n"
 
@@ -97,6 +100,40 @@ def test_lint_tells_every_problem_of_every_file_and_ends_with_1(tmp_path: Path) 
     assert 'did you mean "maximum"?' in lines[1]
 
 
+@pytest.mark.parametrize("key", ["minimum: 0", "maximum: 9", "pattern: '[A-Z]+'", "maxLength: 3", "format: date"])
+def test_lint_says_where_an_option_of_the_type_belongs(tmp_path: Path, key: str) -> None:
+    wrong = f"      - name: minute\n        {key}\n"
+    result = run("lint", write(tmp_path / "bad.yaml", flights().replace("      - name: minute\n", wrong)))
+    name = key.partition(":")[0]
+    told = f"schema[flights].properties[minute].{name}: unknown key"
+    (line,) = result.stdout.splitlines()[1:]
+    assert told in line
+    assert line.endswith(f"it belongs under logicalTypeOptions, e.g. logicalTypeOptions: {{{name}: ...}}")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("        minimun: 0", 'did you mean "minimum"? it belongs under logicalTypeOptions'),
+        ("        mustBe: 0", "it belongs under an entry of quality with a metric"),
+        ("        tenant: x", "it belongs at the top of the document"),
+        ("        zzzzzz: x", "remove it"),
+    ],
+)
+def test_lint_says_what_to_do_with_a_key_at_a_wrong_place(tmp_path: Path, wrong: str, hint: str) -> None:
+    text = flights().replace("      - name: minute\n", f"      - name: minute\n{wrong}\n")
+    assert f"; {hint}" in run("lint", write(tmp_path / "bad.yaml", text)).stdout
+
+
+def test_a_contract_that_cannot_be_followed_names_its_file_in_the_next_action(home: Path) -> None:
+    (home / "contracts").mkdir(parents=True)
+    path = home / "contracts" / "airlines.odcs.yaml"
+    write(path, "a: 1")
+    shown = run("show", "airlines")
+    assert isinstance(shown.exception, ContractInvalid)
+    assert shown.exception.hint == f"correct it, then: headrace contract lint {path}"
+
+
 def test_lint_gives_json(tmp_path: Path) -> None:
     bad = write(tmp_path / "bad.yaml", "a: 1")
     good = write(tmp_path / "good.yaml", flights())
@@ -156,6 +193,26 @@ def test_show_prefers_the_contract_of_the_home(home: Path) -> None:
     assert "duplicate_key" in shown
     assert json.loads(run("show", "airlines", "--json").stdout)["version"].startswith("7.0.0+")
     assert parse_contract(run("show", "airlines", "--yaml").stdout).dataset == "airlines"
+
+
+def test_show_gives_the_lines_that_make_new_columns_law(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = (
+        RecordField("unit_price", FieldType.DOUBLE, 'Unit "Price"'),
+        RecordField("at", FieldType.TIMESTAMP),
+        RecordField("rate", FieldType.DECIMAL, precision=9, scale=2),
+        RecordField("no", FieldType.ENUM, symbols=("A", "B")),
+    )
+    found = parse_contract(shipped_contract("airlines") or "")
+    text = RecordSchema("airlines", (*found.record_fields, *extra)).text()
+    assert "new columns: not known while the line is down" in run("show", "airlines").stdout
+    monkeypatch.setenv("HEADRACE_REGISTRY_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(Registry, "latest", lambda _registry, subject: (1, text) if "airlines.raw" in subject else None)
+    *_, action, first, second, third, fourth = run("show", "airlines").stdout.splitlines()
+    assert f"{home / 'contracts' / 'airlines.odcs.yaml'}, raise the version" in action
+    assert json.loads(run("show", "airlines", "--json").stdout)["new_columns"] == ["unit_price", "at", "rate", "no"]
+    lines = "".join(f"    {line}\n" for line in (first, second, third, fourth))
+    edited = parse_contract(found.text.rstrip() + "\n" + lines)
+    assert edited.record_schema.text() == text
 
 
 def test_show_says_what_to_do_when_there_is_none() -> None:

@@ -76,6 +76,32 @@ def test_damaged_file_raises_an_alert_of_its_own(state: str, rule: str) -> None:
     assert [alert["rule"] for alert in alerts_of("orders", "f" * 16, quality, 0)] == [rule]
 
 
+def refused(file_rows: int = 0) -> dict[str, Any]:
+    said = {"file_reason": "empty_file", "file_detail": "the file has no bytes", "file_path": "rejected/orders/a.csv"}
+    return ended(file_rows, state="rejected") | said
+
+
+def test_alert_of_a_refused_file_says_why_and_where_the_file_is_now() -> None:
+    (alert,) = alerts_of("orders", "f" * 16, merge_delta(FileQuality(), refused()), 0)
+    assert alert["message"] == 'orders: file "orders.csv" was refused (empty_file: the file has no bytes)'
+    assert "the file is now rejected/orders/a.csv in the home" in alert["hint"]
+    assert "quarantine" not in alert["hint"]
+
+
+def test_alert_of_a_refused_file_whose_first_rows_stand_says_so() -> None:
+    quality = merge_delta(merge_delta(FileQuality(), judged(1_000)), refused(1_000))
+    (alert,) = alerts_of("orders", "f" * 16, quality, 0)
+    assert alert["hint"].startswith("its first 1,000 rows were published before and stand; the file is now rejected/")
+
+
+@pytest.mark.parametrize("deltas", [[judged(10, 5), ended(10)], [ended(1, unreadable=1, state="partial")]])
+def test_alerts_of_rows_point_to_quarantine(deltas: list[dict[str, Any]]) -> None:
+    quality = FileQuality()
+    for delta in deltas:
+        quality = merge_delta(quality, delta)
+    assert all("headrace quarantine" in alert["hint"] for alert in alerts_of("orders", "f" * 16, quality, 0))
+
+
 def feed(alerts: FileAlerts, offset: int, delta: dict[str, Any]) -> list[str]:
     merged = alerts.merge(0, offset, 0, delta)
     if merged is None:
@@ -113,7 +139,7 @@ def test_finished_files_leave_one_entry_a_partition() -> None:
     assert len(table) == 1
 
 
-def test_kill_between_alert_and_table_raises_the_same_alert_id_again() -> None:
+def test_kill_between_alert_and_table_raises_the_same_alert_again() -> None:
     table: dict[str, Any] = {}
     alerts = FileAlerts(table)
     feed(alerts, 1, judged(5, 5))
@@ -123,7 +149,7 @@ def test_kill_between_alert_and_table_raises_the_same_alert_id_again() -> None:
     repeated = again.merge(0, 2, 0, ended(5))
     assert lost is not None
     assert repeated is not None
-    assert [alert["alert_id"] for alert in lost.alerts] == [alert["alert_id"] for alert in repeated.alerts]
+    assert lost.alerts == repeated.alerts
 
 
 def other(number: int, delta: dict[str, Any]) -> dict[str, Any]:
@@ -131,11 +157,12 @@ def other(number: int, delta: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_changed_file_whose_bytes_return_is_judged_as_a_whole(restarted: bool) -> None:
+@pytest.mark.parametrize("state", ["changed", "rejected"])
+def test_file_that_ended_early_and_whose_bytes_return_is_judged_as_a_whole(state: str, restarted: bool) -> None:
     table: dict[str, Any] = {}
     alerts = FileAlerts(table)
     feed(alerts, 1, judged(10, 4))
-    assert feed(alerts, 2, ended(10, state="changed"))
+    assert feed(alerts, 2, ended(10, state=state))
     for number in range(3):
         feed(alerts, 10 + number, other(number, ended(0)))
     if restarted:

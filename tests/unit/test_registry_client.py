@@ -57,7 +57,7 @@ def _no_pause_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, lambda *_args: 0)
 
 
-@pytest.mark.parametrize("status", [301, 401, 403, 408, 429, 500, 501, 503])
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 405, 408, 429, 500, 501, 503])
 def test_an_answer_that_is_not_about_the_schema_is_to_be_repeated(status: int) -> None:
     with answering((status, {"error_code": status, "message": "no"})) as (registry, _):
         for ask in (
@@ -75,6 +75,19 @@ def test_only_a_refusal_of_the_schema_refuses_the_schema(status: int) -> None:
     with answering((status, {"error_code": status, "message": "incompatible"})) as (registry, _):
         with pytest.raises(SchemaRefused, match="incompatible"):
             registry.register("orders-value", TEXT)
+
+
+def test_a_registry_that_is_read_only_for_now_refuses_no_schema() -> None:
+    answer = {"error_code": 42205, "message": "Subject orders-value in context . is in read-only mode"}
+    with answering((422, answer)) as (registry, _):
+        with pytest.raises(ServiceUnreachable, match="read-only mode") as caught:
+            registry.register("orders-value", TEXT)
+        assert "READWRITE" in caught.value.hint
+
+
+def test_an_unknown_subject_has_no_latest_schema() -> None:
+    with answering((404, {"error_code": 40401, "message": "Subject 'orders-value' not found."})) as (registry, _):
+        assert registry.latest("orders-value") is None
 
 
 def test_a_server_error_that_passes_refuses_nothing() -> None:

@@ -194,6 +194,25 @@ def test_receipt_begins_with_the_documented_keys() -> None:
     json.dumps(found)
 
 
+def test_receipt_of_a_file_refused_with_rows_shows_what_stands_once_it_is_proved() -> None:
+    refused = entry("ab" * 32, FileState.REJECTED, reason="unreadable", rows_read=3, rows_published=3)
+    assert not refused.final
+    proved = refused.with_changes(balanced=True, rows_stored=2, rows_quarantined=1)
+    assert proved.final
+    assert "rejected: unreadable; of the rows it brought before, 3 rows read = 2 stored + 1" in sentence(proved)
+    assert entry("ab" * 32, FileState.REJECTED, reason="no_header").final
+
+
+def test_receipt_and_list_of_files_tell_new_columns_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    detail = "taken in without rules, since the contract does not know them: note; headrace contract show orders gives"
+    found = entry("ab" * 32, FileState.BALANCED, balanced=True, reason="new_columns", detail=detail)
+    assert sentence(found).endswith(f"\n  {detail}")
+    monkeypatch.setattr(files, "ledger_entries", lambda _settings: [found])
+    shown = CliRunner().invoke(headrace, ["files"]).output
+    assert "new_columns" in shown
+    assert f"orders/a.csv: {detail}" in shown
+
+
 @pytest.mark.parametrize("state", list(FileState))
 def test_every_state_has_a_sentence(state: FileState) -> None:
     assert "orders/a.csv" in sentence(entry("ab" * 32, state))

@@ -93,7 +93,7 @@ class Bench:
             tracer,
             endings,
             self.odd.append,
-            lambda entry: entry.state is not FileState.CHANGED or entry.sha256 in self.balanced,
+            lambda entry: not entry.provable or entry.sha256 in self.balanced,
             active=active,
         )
 
@@ -226,6 +226,26 @@ def test_begun_file_that_was_refused_at_its_second_coming_goes_on_at_its_third(b
     assert (rows(again), again[-1].entry.rows_published) == (3, 5)
 
 
+def test_file_refused_with_rows_is_not_touched_again_before_its_receipt_is_balanced(bench: Bench) -> None:
+    changed = changed_after_two_rows(bench)
+    bench.balanced.add(changed.entry.sha256)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.planner, "plan", refused_plan)
+        bench.drop("a.txt", CONTENT)
+        refused = bench.run(bench.start("a.txt"))[-1]
+    assert (refused.entry.provable, refused.entry.final, refused.entry.rows_published) == (True, False, 2)
+    assert refused.delta is not None
+    said = read_system("profile_delta", refused.delta)
+    assert (said["file_rows"], said["file_detail"]) == (2, "no header")
+    assert (bench.paths.home / said["file_path"]).read_text() == CONTENT
+    bench.balanced.clear()
+    bench.drop("a.txt", CONTENT)
+    steps = bench.start("a.txt")
+    assert [next(steps) for _turn in range(2)] == [None, None]
+    bench.balanced.add(changed.entry.sha256)
+    assert bench.run(steps)[-1].entry.rows_published == 5
+
+
 def refused_plan(_claimed: ClaimedFile, _resumed: FileEntry | None) -> Plan:
     raise FileRefused(Reason.NO_HEADER, "no header")
 
@@ -240,16 +260,20 @@ def test_touched_file_is_not_taken_for_a_changed_one(bench: Bench) -> None:
     assert items[-1].entry.state is FileState.PUBLISHED
 
 
-def test_broken_reader_ends_its_file_as_partial_and_keeps_what_was_published(bench: Bench) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), FileRefused(Reason.BINARY, "a picture")])
+def test_reader_that_fails_or_refuses_in_mid_file_ends_it_as_partial_and_keeps_what_was_published(
+    bench: Bench, error: Exception
+) -> None:
     bench.drop("a.txt", "one\ntwo\nthree\n")
 
     def broken(claimed: ClaimedFile, row: int, byte: int) -> Iterator[ReadFrame]:
         yield next(read_lines(claimed, row, byte))
-        raise RuntimeError("a bug")
+        raise error
 
     bench.planner.frames = broken
     last = bench.run(bench.start("a.txt"))[-1]
     assert (last.entry.state, last.entry.reason) == (FileState.PARTIAL, "unreadable")
+    assert str(error) in last.entry.detail
     assert (last.entry.rows_published, last.entry.rows_unreadable) == (3, 1)
     row = read_system("quarantined_row", last.quarantined[0])
     assert (row["_row"], row["byte_start"], row["byte_end"], row["raw"]) == (2, 8, 14, b"three\n")

@@ -1,4 +1,4 @@
-"""The fence: what a client's text may make the engine do (design.md §8).
+"""The fence: what a client's text may make the engine do (docs/decisions/0003).
 
 The engine could read any file of the machine, so no client text reaches it as a statement before the engine's own
 parser has made one canonical statement of it (`formatQuerySingleLine`, which runs nothing and refuses two), and that

@@ -1,0 +1,86 @@
+"""Mean and variance."""
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+import polars as pl
+
+from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column
+from headrace.stream_processors.sketches.packing import Reader
+
+# Squares of greater numbers do not fit a double.
+LARGEST = 1e150
+_ALL = struct.Struct("<qdd")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Number, mean and sum of squared distances from the mean of finite numbers up to 1e150; exact but for rounding.
+
+    >>> Moments(2, 1.5, 0.5).merge(Moments(1, 3.0, 0.0)).mean
+    2.0
+    """
+
+    kind: ClassVar[str] = "moments"
+    n: int = 0
+    mean: float = 0.0
+    m2: float = 0.0
+
+    @property
+    def std(self) -> float:
+        """Return the standard deviation of these numbers as a population; 0.0 of none."""
+        return math.sqrt(self.m2 / self.n) if self.n else 0.0
+
+    @classmethod
+    def of(cls, values: pl.Series) -> Self:
+        """Return the moments of a series of numbers."""
+        return cls.by_window(as_batch(values), "value").get(0, cls())
+
+    @classmethod
+    def by_window(cls, batch: pl.DataFrame, column: str) -> dict[int, Self]:
+        """Return the moments of a column by window."""
+        return cls.from_counted(counted_column(batch, column))
+
+    @classmethod
+    def from_counted(cls, found: Counted) -> dict[int, Self]:
+        """Return the moments of counted values; the squares are of distances from the window's mean."""
+        numbers, window, counts = found.numbers[found.value], found.window, found.count
+        usable = np.abs(numbers) <= LARGEST
+        if not usable.all():
+            numbers, window, counts = numbers[usable], window[usable], counts[usable]
+        size = len(found.starts)
+        n = np.bincount(window, counts, size)
+        divisor = np.maximum(n, 1.0)
+        # Shares before the sum: the sum of 1e150 over many rows would still fit, its square would not.
+        mean = np.bincount(window, numbers * (counts / divisor[window]), size)
+        distance = numbers - mean[window]
+        m2 = np.bincount(window, counts * distance * distance, size)
+        rows = zip(found.starts.tolist(), n.tolist(), mean.tolist(), m2.tolist(), strict=True)
+        return {start: cls(int(count), average + 0.0, squares) for start, count, average, squares in rows}
+
+    def merge(self, other: Self) -> Self:
+        """Return the moments of both samples (Chan's formula)."""
+        if not self.n:
+            return other
+        if not other.n:
+            return self
+        n = self.n + other.n
+        distance = other.mean - self.mean
+        # Symmetric in both, so that the order does not even change the rounding.
+        mean = (self.mean * self.n + other.mean * other.n) / n
+        return type(self)(n, mean, self.m2 + other.m2 + distance * distance * (self.n * other.n / n))
+
+    def pack(self) -> bytes:
+        """Return the three numbers."""
+        return _ALL.pack(self.n, self.mean, self.m2)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        """Return the moments of these bytes."""
+        reader = Reader(data)
+        n, mean, m2 = reader.fields(_ALL)
+        reader.end()
+        return cls(n, mean, m2)

@@ -1,0 +1,85 @@
+"""Bytes of cells: whole numbers in the least width that holds them, read back with every length checked."""
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Whole = NDArray[np.int64]
+_WIDTHS = ((1, "<u1", 1 << 8), (2, "<u2", 1 << 16), (4, "<u4", 1 << 32), (8, "<u8", 1 << 63))
+_FORMS = {width: form for width, form, _ in _WIDTHS}
+
+
+class _Packs(Protocol):
+    def pack(self) -> bytes: ...
+
+
+class EqualByBytes:
+    """Equality of cells that hold arrays: equal bytes are equal cells."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and _bytes_of(self) == _bytes_of(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), _bytes_of(self)))
+
+
+def _bytes_of(cell: Any) -> bytes:
+    packs: _Packs = cell
+    return packs.pack()
+
+
+def whole_bytes(values: Whole) -> bytes:
+    r"""Return whole numbers of 0 and more: one byte for their width, then the numbers; their count is not kept.
+
+    >>> whole_bytes(np.array([1, 300]))
+    b'\x02\x01\x00,\x01'
+    """
+    greatest = int(values.max()) if len(values) else 0
+    for width, form, limit in _WIDTHS:
+        if greatest < limit:
+            return bytes((width,)) + values.astype(form).tobytes()
+    raise ValueError(f"{greatest} does not fit 8 bytes")
+
+
+def texts_bytes(texts: Sequence[str]) -> bytes:
+    """Return texts as their lengths in bytes and their UTF-8, one after the other; their count is not kept."""
+    encoded = [text.encode() for text in texts]
+    return whole_bytes(np.fromiter(map(len, encoded), np.int64, len(encoded))) + b"".join(encoded)
+
+
+class Reader:
+    """Reads packed bytes from the beginning; raises ValueError where they end too early or too late."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def raw(self, length: int) -> bytes:
+        """Return the next bytes."""
+        end = self._at + length
+        if length < 0 or end > len(self._data):
+            raise ValueError(f"{len(self._data)} bytes of a cell end before byte {end}")
+        found, self._at = self._data[self._at : end], end
+        return found
+
+    def fields(self, form: struct.Struct) -> tuple[Any, ...]:
+        """Return the next fields of a fixed form."""
+        return form.unpack(self.raw(form.size))
+
+    def whole(self, count: int) -> Whole:
+        """Return the next whole numbers."""
+        width = self.raw(1)[0]
+        if width not in _FORMS:
+            raise ValueError(f"a number of {width} bytes")
+        return np.frombuffer(self.raw(count * width), _FORMS[width]).astype(np.int64)
+
+    def texts(self, count: int) -> list[str]:
+        """Return the next texts."""
+        return [self.raw(int(length)).decode() for length in self.whole(count)]
+
+    def end(self) -> None:
+        """Raise ValueError if bytes are left."""
+        if self._at != len(self._data):
+            raise ValueError(f"{len(self._data) - self._at} bytes after the end of a cell")

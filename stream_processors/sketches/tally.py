@@ -1,0 +1,69 @@
+"""Named counts."""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+import polars as pl
+
+from headrace.stream_processors.sketches.grouped import as_batch, counted_column
+from headrace.stream_processors.sketches.packing import EqualByBytes, Reader, texts_bytes, whole_bytes
+
+_HEAD = struct.Struct("<I")
+
+
+@dataclass(frozen=True, eq=False)
+class Tally(EqualByBytes):
+    """Named counts of 0 and more; exact. A count of 0 is the same as none.
+
+    >>> Tally({"a": 1}).merge(Tally({"a": 2, "b": 1})).counts
+    {'a': 3, 'b': 1}
+    """
+
+    kind: ClassVar[str] = "tally"
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: pl.Series) -> Self:
+        """Return how often each text of a series occurs; nulls are left out."""
+        return cls.by_window(as_batch(values), "value").get(0, cls())
+
+    @classmethod
+    def by_window(cls, batch: pl.DataFrame, column: str | list[str]) -> dict[int, Self]:
+        """Return the count of each value by window: for columns with few values, since nothing is left out."""
+        found = counted_column(batch, column)
+        texts = found.values.cast(pl.String).to_list()
+        return {
+            start: cls(
+                {texts[value]: count for value, count in zip(found.value[at], found.count[at].tolist(), strict=True)}
+            )
+            for start, at in found.slices()
+        }
+
+    def __getitem__(self, name: str) -> int:
+        return self.counts.get(name, 0)
+
+    def merge(self, other: Self) -> Self:
+        """Return the sums."""
+        merged = dict(self.counts)
+        for name, count in other.counts.items():
+            merged[name] = merged.get(name, 0) + count
+        return type(self)(merged)
+
+    def pack(self) -> bytes:
+        """Return the counts by name."""
+        names = sorted(name for name, count in self.counts.items() if count)
+        counts = np.fromiter((self.counts[name] for name in names), np.int64, len(names))
+        return _HEAD.pack(len(names)) + whole_bytes(counts) + texts_bytes(names)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        """Return the tally of these bytes."""
+        reader = Reader(data)
+        (size,) = reader.fields(_HEAD)
+        counts = reader.whole(size).tolist()
+        names = reader.texts(size)
+        reader.end()
+        return cls(dict(zip(names, counts, strict=True)))
