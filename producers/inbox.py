@@ -122,8 +122,11 @@ def _judge(folder: str, name: str, found: os.stat_result) -> Signature | Oddity 
 
 
 def _loose(name: str) -> Oddity:
-    detail = f'file "{printable(name)}" lies in inbox/ itself; move it into inbox/<dataset>/'
-    return Oddity("", name, Reason.BAD_DATASET_NAME, detail)
+    shown = printable(name)
+    detail = (
+        f'file "{shown}" lies in inbox/ itself, and its folder would name its dataset; move it: inbox/DATASET/{shown}'
+    )
+    return Oddity("", name, Reason.NO_DATASET, detail)
 
 
 def _not_a_file(folder: str, name: str, mode: int) -> Oddity:

@@ -19,7 +19,7 @@ def note_message(note: Note, noted: tuple[str, str] | None) -> Outgoing | None:
     # What can be put right where it lies is only seen; what must be moved or renamed is refused.
     waits = reason in {"", Reason.UNREADABLE}
     entry = new_entry(
-        dataset=printable(note.folder) or printable(note.name),
+        dataset=printable(note.folder) or ("" if reason == Reason.NO_DATASET else printable(note.name)),
         sha256="",
         name=printable(note.name),
         path="/".join(part for part in ("inbox", printable(note.folder), printable(note.name)) if part),

@@ -79,10 +79,10 @@ class FilePlanner:
         stream.seek(0)
         reader = reader_for(claimed.name, stream.read(HEAD_BYTES))
         contract = self._contract_of(claimed.dataset, resumed)
-        layout = reader.open(stream, _options(contract))
+        layout = reader.open(stream, options_of(contract))
         if contract is None:
             contract = self._contracts.save_draft(draft_contract(claimed.dataset, reader.sample(stream, layout)))
-            layout = reader.open(stream, _options(contract))
+            layout = reader.open(stream, options_of(contract))
         self._contracts.record(contract)
         self._ensure(claimed.dataset, contract.partitions)
         schema, schema_id, columns = self._schema(claimed, reader, layout, contract, resumed)
@@ -151,7 +151,8 @@ def merged_schema(contract: Contract, known: RecordSchema | None) -> RecordSchem
     return RecordSchema(contract.dataset, (*own, *extras))
 
 
-def _options(contract: Contract | None) -> ReadOptions:
+def options_of(contract: Contract | None) -> ReadOptions:
+    """Return what a contract says about how a file is to be read; nothing, where there is none."""
     if contract is None:
         return ReadOptions()
     return ReadOptions(

@@ -176,8 +176,9 @@ class Watcher:
         return told.looked == self._looked(key) and self._monotonic() < told.retry_at
 
     def _forget_told(self, key: FileKey) -> None:
-        if self._told.pop(key).oddity.reason is Reason.UNREADABLE:
-            self._note(key, None)
+        # It is gone: what had to be done about it was done, so nothing of it is left to tell.
+        del self._told[key]
+        self._note(key, None)
 
     def _note(self, key: FileKey, oddity: Oddity | None) -> None:
         self._queue_of(key[0]).put_note(Note(*key, oddity))

@@ -53,6 +53,13 @@ def headrace() -> None:
     """Drop files in a folder; seconds later their records are judged, profiled and in ClickHouse, exactly once."""
 
 
+def say(error: HeadraceError) -> None:
+    """Print an error and its hint for a person, on standard error."""
+    click.echo(f"headrace: {error}", err=True)
+    if error.hint:
+        click.echo(f"  next: {error.hint}", err=True)
+
+
 def main() -> None:
     """Run the command line; errors become one clear line, a hint, and exit code 1, 2 (wrong use) or 3 (away)."""
     # A service that is away is said in one line by the error; the client libraries would say it for every attempt.
@@ -73,8 +80,6 @@ def main() -> None:
 
 
 def _end(error: HeadraceError) -> NoReturn:
-    click.echo(f"headrace: {error}", err=True)
-    if error.hint:
-        click.echo(f"  next: {error.hint}", err=True)
+    say(error)
     exits = {WrongUse: EXIT_WRONG_USE, ServiceUnreachable: EXIT_UNREACHABLE}
     sys.exit(next((code for kind, code in exits.items() if isinstance(error, kind)), EXIT_NO))

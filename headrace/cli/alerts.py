@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from headrace.errors import ServiceUnreachable
+from headrace.runtime.reach import require_services
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import read_system, schema_id_of
 from headrace.schemas.topics import ALERTS
@@ -24,8 +25,9 @@ _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 @click.option("--dataset", default="", help="Only this dataset's alerts.")
 def alerts(*, follow: bool, as_json: bool, dataset: str) -> None:
     """Print the quality alerts, oldest first. An alert that came again is printed once, as it was last."""
-    count = 0
-    found = every_alert(Settings(), follow=follow)
+    settings, count = Settings(), 0
+    require_services(settings, "kafka", "registry")
+    found = every_alert(settings, follow=follow)
     for alert in found if follow else sorted(found, key=lambda alert: alert["raised_at"]):
         if dataset in {"", alert["dataset"]}:
             count += 1

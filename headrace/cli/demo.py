@@ -1,25 +1,26 @@
 """headrace demo: real files through the real line, in steps, with a summary and a proof."""
 
-import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from headrace.cli import EXIT_NO
 from headrace.cli.alerts import every_alert
+from headrace.cli.down import stop_line
 from headrace.cli.files import copy_into_inbox, follow, ledger_entries
+from headrace.cli.up import ready_to_start, start_daemon
 from headrace.core.vocabulary import FileState
-from headrace.errors import HeadraceError
 from headrace.runtime.damage import DAMAGED_NAME, damaged_flights
 from headrace.runtime.home import is_held
+from headrace.runtime.plan import CHOICES
 from headrace.runtime.samples import FLIGHTS, SMALL_DATASETS, flights_by_month, sample_csv
 from headrace.schemas.ledger import FileEntry
 from headrace.schemas.topics import LEDGER
@@ -44,8 +45,8 @@ def demo(*, keep: bool) -> None:
     """Start the line, drop the flights of New York in 2013 month by month, and show what came of them."""
     settings, console = Settings(), Console(highlight=False, soft_wrap=True)
     with running_line(settings, keep=keep):
-        drop_everything(settings, console)
-        balanced = summary(settings, console)
+        came = drop_everything(settings, console)
+        balanced = summary(settings, console, came)
     console.print("\n[bold]Try next[/]" + ("" if keep else " (the data stays in " + str(settings.home) + ")"))
     for command, what in NEXT[1 if keep else 0 :]:
         console.print(f"  {command}" + (f"   [dim]# {what}[/]" if what else ""))
@@ -56,42 +57,38 @@ def demo(*, keep: bool) -> None:
 @contextmanager
 def running_line(settings: Settings, *, keep: bool) -> Iterator[None]:
     """Use the line that runs on this home, or start one and stop it at the end (also after Ctrl-C)."""
-    headrace = [sys.executable, "-m", "headrace.cli"]
     if is_held(settings.paths()):
         click.echo(f"A line already runs on {settings.home}: the demo uses it.")
         yield
         return
-    started = subprocess.run([*headrace, "up", "--detach"], check=False)
-    if started.returncode:
-        raise DemoFailed("the line did not start", hint="the lines above say why; headrace doctor looks closer")
+    pid = start_daemon(ready_to_start(settings, frozenset(CHOICES), auto=False), ",".join(CHOICES))
+    after = "it goes on after the demo, until headrace down" if keep else "the demo stops it at its end"
+    click.echo(f"the line is up (pid {pid}); {after}")
     try:
         yield
     finally:
         if not keep:
-            subprocess.run([*headrace, "down"], check=False)
+            click.echo("\nStopping the line that the demo started:")
+            stop_line(settings)
+            click.echo("the line is stopped")
 
 
-class DemoFailed(HeadraceError):
-    """The demo could not show what it is for."""
-
-    code = "demo_failed"
-
-
-def drop_everything(settings: Settings, console: Console) -> None:
-    """Drop all files, one after the other's receipt, and print a line for each."""
+def drop_everything(settings: Settings, console: Console) -> list[FileEntry]:
+    """Drop all files, one after the other's receipt, print a line for each, and return their last entries."""
+    came: list[FileEntry] = []
     console.print("\nThe small datasets first, then the flights month by month:")
     for dataset in SMALL_DATASETS:
-        _drop(settings, console, dataset, f"{dataset}.csv", sample_csv(dataset))
+        came += _drop(settings, console, dataset, f"{dataset}.csv", sample_csv(dataset))
     for name, content in flights_by_month():
-        _drop(settings, console, FLIGHTS, name, content)
+        came += _drop(settings, console, FLIGHTS, name, content)
     content, faults = damaged_flights()
     console.print("\nOne file of flights that we damage on purpose:")
     for fault, rows in faults.items():
         console.print(f"  {rows:>3} x {fault}")
-    _drop(settings, console, FLIGHTS, DAMAGED_NAME, content)
+    return came + _drop(settings, console, FLIGHTS, DAMAGED_NAME, content)
 
 
-def _drop(settings: Settings, console: Console, dataset: str, name: str, content: bytes) -> None:
+def _drop(settings: Settings, console: Console, dataset: str, name: str, content: bytes) -> list[FileEntry]:
     with (
         closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger,
         tempfile.TemporaryDirectory(prefix="headrace-demo-") as folder,
@@ -101,8 +98,10 @@ def _drop(settings: Settings, console: Console, dataset: str, name: str, content
         before = dict(ledger.refresh())
         started = time.monotonic()
         dropped = [copy_into_inbox(file, settings.paths(), dataset)]
-        for entry in follow(ledger.refresh, before, dataset, dropped, _PATIENCE_SECS, quiet=False):
+        came = list(follow(ledger.refresh, before, dataset, dropped, _PATIENCE_SECS, quiet=False))
+        for entry in came:
             console.print(_line(entry, time.monotonic() - started))
+        return came
 
 
 def _line(entry: FileEntry, seconds: float) -> str:
@@ -114,29 +113,45 @@ def _line(entry: FileEntry, seconds: float) -> str:
     return f"  {entry.dataset:<9} {entry.name:<26} {rows}  {seconds:>5.1f} s{state}"
 
 
-def summary(settings: Settings, console: Console) -> bool:
-    """Print the table of datasets and the proof line; return True if every receipt balances."""
+def summary(settings: Settings, console: Console, came: Sequence[FileEntry]) -> bool:
+    """Print the table of datasets and the proof line; return True if every receipt balances.
+
+    `came` are the files of this run: seconds and rows/s are theirs alone, all other figures are of the whole home.
+    """
     entries = [one for one in ledger_entries(settings) if one.provable and one.state is not FileState.PUBLISHED]
-    alerts = _alerts_by_dataset(settings, entries)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("dataset", "files", "rows", "quarantined", "alerts", "seconds", "rows/s"):
-        table.add_column(heading, justify="left" if heading == "dataset" else "right")
-    of_dataset: dict[str, list[FileEntry]] = defaultdict(list)
-    for entry in entries:
-        of_dataset[entry.dataset].append(entry)
-    for dataset, files in sorted(of_dataset.items()):
-        rows, seconds = sum(file.rows_published for file in files), sum(_seconds(file) for file in files)
-        quarantined = sum(file.rows_quarantined for file in files)
-        counts = (len(files), rows, quarantined, alerts[dataset])
-        table.add_row(dataset, *(f"{count:,}" for count in counts), f"{seconds:.1f}", f"{rows / seconds:,.0f}")
     console.print()
-    console.print(table)
+    console.print(table_of_datasets(entries, came, _alerts_by_dataset(settings, entries)))
+    if known := sum(entry.state is FileState.SKIPPED for entry in came):
+        console.print(
+            f"\n{known} of {len(came)} files were recognised: their bytes came in before, so nothing of them is stored "
+            "again. Rows are those of all runs, seconds and rows/s of this one."
+        )
     read, stored = (sum(getattr(entry, name) for entry in entries) for name in ("rows_read", "rows_stored"))
     quarantined = sum(entry.rows_quarantined for entry in entries)
     holds = read == stored + quarantined and all(entry.balanced for entry in entries)
     verdict = "[bold green]proved[/]" if holds else "[bold red]DOES NOT HOLD[/]"
     console.print(f"\nrows read {read:,} = stored {stored:,} + quarantined {quarantined:,}   {verdict}")
     return holds
+
+
+def table_of_datasets(
+    entries: Sequence[FileEntry], came: Sequence[FileEntry], alerts: Mapping[str, int]
+) -> RenderableType:
+    """Return what the home holds of each dataset, and how fast that of it which came in by this run was."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("dataset", "files", "recognised", "rows", "quarantined", "alerts", "seconds", "rows/s"):
+        table.add_column(heading, justify="left" if heading == "dataset" else "right")
+    for dataset in sorted({entry.dataset for entry in entries}):
+        files = [entry for entry in entries if entry.dataset == dataset]
+        of_run = [entry for entry in came if entry.dataset == dataset]
+        new = [entry for entry in of_run if entry.provable]
+        rows, quarantined = sum(file.rows_published for file in files), sum(file.rows_quarantined for file in files)
+        known = sum(entry.state is FileState.SKIPPED for entry in of_run)
+        counts = (len(files), known, rows, quarantined, alerts.get(dataset, 0))
+        seconds = sum(map(_seconds, new))
+        rate = (f"{seconds:.1f}", f"{sum(file.rows_published for file in new) / seconds:,.0f}") if new else ("-", "-")
+        table.add_row(dataset, *(f"{count:,}" for count in counts), *rate)
+    return table
 
 
 def _seconds(entry: FileEntry) -> float:

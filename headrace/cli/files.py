@@ -17,13 +17,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from headrace.cli import EXIT_NO
+from headrace.cli import EXIT_NO, say
 from headrace.core.files import printable
 from headrace.core.identity import check_dataset_name
 from headrace.core.vocabulary import FileState, Reason
 from headrace.errors import HeadraceError, Transient, WrongUse
 from headrace.producers.inbox import ignored
 from headrace.producers.places import move_beside
+from headrace.runtime.reach import is_watched, no_line, require_services
 from headrace.schemas.ledger import FileEntry, entry_key, read_entry, receipt
 from headrace.schemas.topics import LEDGER
 from headrace.settings import Paths, Settings
@@ -58,17 +59,20 @@ class Dropped(NamedTuple):
     help="With --wait: give up after so many seconds without any progress.",
 )
 def drop(files: tuple[Path, ...], dataset: str, *, wait: bool, as_json: bool, patience_secs: float) -> None:
-    """Copy files into the inbox, where the running line takes them. The copies appear whole or not at all."""
+    """Copy files into the inbox, where the running line takes them. The copies appear whole or not at all.
+
+    Without a line on this home the files wait there for one, and --wait is refused.
+    """
     check_dataset_name(dataset)
     settings = Settings()
     for file in files:
         _check(file)
     if not wait:
-        for file in files:
-            dropped = copy_into_inbox(file, settings.paths(), dataset)
-            shown = {"dataset": dataset, "file": dropped.name, "sha256": dropped.sha256, "state": "dropped"}
-            click.echo(json.dumps(shown) if as_json else f"dropped {dataset}/{dropped.name}")
+        _drop_and_leave(files, settings.paths(), dataset, as_json=as_json)
         return
+    if not is_watched(settings.paths()):
+        raise no_line(settings.paths(), "nothing was copied, since no receipt would come")
+    require_services(settings, "kafka")
     with closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger:
         before = dict(ledger.refresh(_ANSWER_SECS))
         # One copy after the other, so that the same bytes twice on the command line give two receipts.
@@ -92,12 +96,16 @@ def files(*, as_json: bool, dataset: str) -> None:
         Console(width=None if sys.stdout.isatty() else _WIDE).print(_table(entries))
         for entry in {one.dataset: one for one in entries if one.reason == Reason.NEW_COLUMNS}.values():
             click.echo(f"{entry.dataset}/{entry.name}: {entry.detail}")
+        for entry in entries:
+            if not entry.sha256:  # what has no digest waits in the inbox for somebody
+                click.echo(f"{entry.path}: {entry.detail}")
     else:
         click.echo("no files yet; bring one in: headrace drop FILE --dataset NAME")
 
 
 def ledger_entries(settings: Settings) -> list[FileEntry]:
     """Return the last entry of every file and copy, the latest last; notes that were settled are left out."""
+    require_services(settings, "kafka")
     with closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger:
         entries = [read_entry(value) for value in ledger.refresh(_ANSWER_SECS).values()]
     return sorted((entry for entry in entries if not entry.settled_note), key=lambda entry: entry.updated_at)
@@ -210,6 +218,17 @@ def _check(file: Path) -> None:
         raise WrongUse(f'file "{shown}": the watcher leaves hidden and unfinished files alone', hint="rename it")
 
 
+def _drop_and_leave(files: tuple[Path, ...], paths: Paths, dataset: str, *, as_json: bool) -> None:
+    watched = is_watched(paths)
+    for file in files:
+        dropped = copy_into_inbox(file, paths, dataset)
+        shown = {"dataset": dataset, "file": dropped.name, "sha256": dropped.sha256, "state": "dropped"}
+        told = f"dropped {dataset}/{dropped.name}" if watched else f"waiting {paths.inbox / dataset / dropped.name}"
+        click.echo(json.dumps(shown | {"watched": watched}) if as_json else told)
+    if not watched:
+        say(no_line(paths, "its inbox keeps the files, and nobody takes them yet"))
+
+
 def _copy(source: BinaryIO, target: BinaryIO) -> str:
     digest = sha256()
     while chunk := source.read(_CHUNK):
@@ -230,7 +249,7 @@ def _table(entries: list[FileEntry]) -> Table:
     table = Table("dataset", "file", "state", "rows", "stored", "quarantined", "digest", "reason")
     for entry in entries:
         table.add_row(
-            entry.dataset,
+            entry.dataset or "(none)",
             entry.name,
             entry.state.value,
             f"{entry.rows_published:,}",

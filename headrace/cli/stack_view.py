@@ -13,6 +13,7 @@ from headrace.runtime.home import SupervisorReport
 from headrace.runtime.status import StackStatus, stack_status
 from headrace.settings import Settings
 
+LAG_MEANS = "lag: messages (watcher, receipts: files) still to do; - until it is known"
 _LIVE_SECS = 0.5
 _PLAIN_SECS = 10.0
 _COLOURS = {"running": "green", "external": "green", "failed": "red", "restarting": "yellow", "stopped": "dim"}
@@ -27,6 +28,15 @@ def megabytes(count: int) -> str:
     return f"{count / 1e6:.0f} MB" if count else "-"
 
 
+def waiting(lag: int) -> str:
+    """Return a lag for a person: "-" while the stage has not told it yet.
+
+    >>> waiting(1200), waiting(0), waiting(-1)
+    ('1,200', '0', '-')
+    """
+    return f"{lag:,}" if lag >= 0 else "-"
+
+
 def table_of(status: StackStatus) -> RenderableType:
     """Return services and stages as one table, with errors and the stack's memory below it."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -36,8 +46,12 @@ def table_of(status: StackStatus) -> RenderableType:
         address = service["address"] if service["state"] != "stopped" else ""
         table.add_row(name, _state(service["state"]), "", "", "", megabytes(service["memory_bytes"]), address)
     for name, stage in status["stages"].items():
-        lag = str(stage["lag"]) if stage["lag"] >= 0 else "-"
-        figures = (f"{stage['rows']:,}", f"{stage['rows_per_s']:,.0f}", lag, megabytes(stage["memory_bytes"]))
+        figures = (
+            f"{stage['rows']:,}",
+            f"{stage['rows_per_s']:,.0f}",
+            waiting(stage["lag"]),
+            megabytes(stage["memory_bytes"]),
+        )
         table.add_row(name, _state(stage["state"]), *figures, "")
     parts = (*status["services"].items(), *status["stages"].items())
     errors = [
@@ -45,14 +59,16 @@ def table_of(status: StackStatus) -> RenderableType:
         for name, part in parts
         if part["error"]
     ]
-    return Group(table, *errors, Text(f"memory of the stack: {megabytes(status['memory_bytes'])}", "dim"))
+    return Group(
+        table, *errors, Text(f"memory of the stack: {megabytes(status['memory_bytes'])}", "dim"), Text(LAG_MEANS, "dim")
+    )
 
 
 def plain_lines(status: StackStatus) -> list[str]:
     """Return one line a stage, for a log or a pipe."""
     lines = [
-        f"{name}: {stage['state']}, {stage['rows']} rows, {stage['rows_per_s']:.0f} rows/s, lag {stage['lag']}, "
-        f"{megabytes(stage['memory_bytes'])}"
+        f"{name}: {stage['state']}, {stage['rows']} rows, {stage['rows_per_s']:.0f} rows/s, "
+        f"lag {waiting(stage['lag'])}, {megabytes(stage['memory_bytes'])}"
         for name, stage in status["stages"].items()
     ]
     return [*lines, f"stack: {status['phase']}, {megabytes(status['memory_bytes'])}"]
@@ -94,9 +110,15 @@ class Progress:
 class LineView:
     """The view of `headrace up` in the foreground: progress lines, then a live table or plain lines now and then."""
 
-    def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        console: Console | None = None,
+    ) -> None:
         self._settings, self._monotonic = settings, monotonic
-        self._console = Console()
+        self._console = console or Console()
         self._live: Live | None = None
         self._progress = Progress(self._say, monotonic)
         self._shown_at = 0.0

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from headrace.cli.stack_view import table_of
+from headrace.runtime.reach import NO_LINE_HINT
 from headrace.runtime.status import STOPPED, StackStatus, stack_status
 from headrace.settings import Settings
 
@@ -23,7 +24,7 @@ def status(as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
     else:
         if found["phase"] == STOPPED:
-            click.echo(f"the line on {settings.paths().home} is not running; start it: headrace up")
+            click.echo(f"the line on {settings.paths().home} is not running; {NO_LINE_HINT}")
         Console().print(table_of(found))
     sys.exit(exit_code(found))
 

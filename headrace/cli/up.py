@@ -36,12 +36,10 @@ _DAEMON_SECS = 180.0
 def up(detach: bool, ports: str, services: str) -> None:
     """Start Kafka, the registry, the warehouse and the pipeline, and keep them running."""
     chosen = parse_services(services)
-    settings = Settings()
-    with locked_home(settings.paths()):
-        bury_leftovers(settings.paths())
-        settings = ready_to_start(settings, chosen, auto=ports == "auto")
+    settings = ready_to_start(Settings(), chosen, auto=ports == "auto")
     if detach:
-        start_daemon(settings, services)
+        pid = start_daemon(settings, services)
+        click.echo(f"the line is up (pid {pid}); headrace status shows it, headrace down stops it")
         return
     view, stop = LineView(settings), StopFlag()
     try:
@@ -53,19 +51,21 @@ def up(detach: bool, ports: str, services: str) -> None:
 
 
 def ready_to_start(settings: Settings, chosen: frozenset[str], *, auto: bool) -> Settings:
-    """Check ports and jars before anything starts; return the settings with picked ports if `auto`."""
+    """Check home, ports and jars before anything starts; return the settings with picked ports if `auto`."""
     embedded = chosen - external_services(settings)
-    if auto:
-        settings = settings.model_copy(update=dict(pick_ports()))
-    else:
-        check_ports(settings, embedded)
-    if "kafka" in embedded:
-        fetch_jars(settings, print_progress)
+    with locked_home(settings.paths()):
+        bury_leftovers(settings.paths())
+        if auto:
+            settings = settings.model_copy(update=dict(pick_ports()))
+        else:
+            check_ports(settings, embedded)
+        if "kafka" in embedded:
+            fetch_jars(settings, print_progress)
     return settings
 
 
-def start_daemon(settings: Settings, services: str) -> None:
-    """Leave a supervisor behind and return when the line is ready; ServiceUnreachable says why it is not."""
+def start_daemon(settings: Settings, services: str) -> int:
+    """Leave a supervisor behind and return its pid when the line is ready; ServiceUnreachable says why it is not."""
     paths = settings.paths()
     paths.logs.mkdir(parents=True, exist_ok=True)
     output = paths.logs / "supervisor.out"
@@ -86,8 +86,7 @@ def start_daemon(settings: Settings, services: str) -> None:
         if report is not None and report["pid"] == daemon.pid:
             progress.show(report)
             if report["phase"] == "running":
-                click.echo(f"the line is up (pid {daemon.pid}); headrace status shows it, headrace down stops it")
-                return
+                return daemon.pid
         time.sleep(_LOOK_SECS)
     raise ServiceUnreachable(
         f"the line is not ready after {_DAEMON_SECS:.0f} s (pid {daemon.pid})", hint="headrace status; headrace down"

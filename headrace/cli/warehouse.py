@@ -1,18 +1,30 @@
 """headrace sql, headrace quarantine: look into the warehouse."""
 
+import base64
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import click
 
+from headrace.core.files import printable
 from headrace.core.identity import check_dataset_name
-from headrace.errors import WrongUse
+from headrace.errors import HeadraceError, WrongUse
+from headrace.runtime.reach import require_services
+from headrace.schemas.codec import decode_leniently
+from headrace.schemas.registry import Registry
+from headrace.schemas.system import schema_id_of
 from headrace.settings import Settings
 from headrace.transport.warehouse import Warehouse
 
-_SHOWN_BYTES = 2_000
+_SHOWN_CHARACTERS = 2_000
+# Files by their id; a copy that was skipped has the id of the first and may have another name.
+_NAMED = """LEFT JOIN (
+            SELECT dataset, file, argMax(name, updated_at) AS name FROM headrace.files
+            WHERE sha256 != '' AND state != 'skipped' GROUP BY dataset, file
+        ) AS named ON named.dataset = held.dataset AND named.file = held._file"""
 
 
 @click.command()
@@ -25,7 +37,7 @@ def sql(query: str, output_format: str) -> None:
     """
     chosen = output_format or ("PrettyCompact" if sys.stdout.isatty() else "TabSeparatedWithNames")
     out = sys.stdout.buffer
-    with Warehouse(Settings(), person=True) as warehouse:
+    with _warehouse() as warehouse:
         for chunk in warehouse.stream(query, chosen):
             out.write(chunk)
     out.flush()
@@ -41,16 +53,19 @@ def quarantine() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
 def list_rows(dataset: str | None, as_json: bool) -> None:
     """Count quarantined rows by file and reason, the newest file first; of DATASET, or of all."""
-    query = """
-        SELECT dataset, _file AS file, stage, reason.code AS code, reason.field AS field, reason.rule AS rule,
-            count() AS rows, min(_row) AS first_row, max(_ingested_at) AS latest_at
-        FROM headrace.quarantine ARRAY JOIN reasons AS reason
-        WHERE {dataset:String} = '' OR dataset = {dataset:String}
-        GROUP BY dataset, file, stage, code, field, rule ORDER BY latest_at DESC, file, rows DESC, code, field, rule
-    """
-    names = ("dataset", "file", "stage", "code", "field", "rule", "rows", "first_row", "latest_at")
+    query = f"""
+        SELECT held.*, named.name AS name FROM (
+            SELECT dataset, _file, stage, reason.code AS code, reason.field AS field, reason.rule AS rule,
+                count() AS rows, min(_row) AS first_row, max(_ingested_at) AS latest_at
+            FROM headrace.quarantine ARRAY JOIN reasons AS reason
+            WHERE {{dataset:String}} = '' OR dataset = {{dataset:String}}
+            GROUP BY dataset, _file, stage, code, field, rule
+        ) AS held {_NAMED}
+        ORDER BY latest_at DESC, _file, rows DESC, code, field, rule
+    """  # noqa: S608  what is put in is a constant
+    names = ("dataset", "file", "stage", "code", "field", "rule", "rows", "first_row", "latest_at", "name")
     parameters = {"dataset": check_dataset_name(dataset) if dataset else ""}
-    with Warehouse(Settings(), person=True) as warehouse:
+    with _warehouse() as warehouse:
         found = [dict(zip(names, row, strict=True)) for row in warehouse.rows(query, parameters)]
     if as_json:
         click.echo(json.dumps(found, default=str, ensure_ascii=False, indent=2))
@@ -58,13 +73,14 @@ def list_rows(dataset: str | None, as_json: bool) -> None:
     if not found:
         click.echo("nothing is in quarantine")
         return
-    click.echo(f"{'dataset':<16} {'file':<16} {'stage':<5} {'rows':>9} {'first row':>9}  reason")
+    click.echo(f"{'dataset':<16} {'file':<16} {'name':<26} {'stage':<5} {'rows':>9} {'first row':>9}  reason")
     for row in found:
         where = " ".join(
             part for part in (row["code"], row["field"], f"({row['rule']})" if row["rule"] else "") if part
         )
         click.echo(
-            f"{row['dataset']:<16} {row['file']:<16} {row['stage']:<5} {row['rows']:>9} {row['first_row']:>9}  {where}"
+            f"{row['dataset']:<16} {row['file']:<16} {row['name']:<26} {row['stage']:<5} {row['rows']:>9} "
+            f"{row['first_row']:>9}  {where}"
         )
 
 
@@ -75,25 +91,32 @@ def list_rows(dataset: str | None, as_json: bool) -> None:
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
 def show(dataset: str, file: str, row: int, limit: int, as_json: bool) -> None:
-    """Show quarantined rows of DATASET: place, every reason, and the bytes as they were."""
-    query = """
-        SELECT _file, _row, stage, reasons, raw, record, length, sha256, byte_start, byte_end, schema_id,
-            contract_version, trace_id, _ingested_at
-        FROM headrace.quarantine
-        WHERE dataset = {dataset:String} AND startsWith(_file, {file:String})
-            AND ({row:Int64} < 0 OR _row = {row:Int64})
-        ORDER BY _ingested_at DESC, _file, _row LIMIT {limit:UInt32}
-        FORMAT JSONEachRow
+    """Show quarantined rows of DATASET: place, every reason, and what they were.
+
+    A row that was read is shown as field=value, one that could not be read as the line it is in its file.
     """
+    query = f"""
+        SELECT _file, _row, stage, reasons, base64Encode(raw) AS raw, base64Encode(record) AS record, length, sha256,
+            byte_start, byte_end, schema_id, contract_version, trace_id, _ingested_at, named.name AS name
+        FROM (
+            SELECT * FROM headrace.quarantine
+            WHERE dataset = {{dataset:String}} AND startsWith(_file, {{file:String}})
+                AND ({{row:Int64}} < 0 OR _row = {{row:Int64}})
+            ORDER BY _ingested_at DESC, _file, _row LIMIT {{limit:UInt32}}
+        ) AS held {_NAMED}
+        ORDER BY _ingested_at DESC, _file, _row
+        FORMAT JSONEachRow
+    """  # noqa: S608  what is put in is a constant
     if not set(file) <= set("0123456789abcdef"):
         raise WrongUse(f'file "{file}" is not an id', hint="headrace quarantine list shows the ids")
     parameters = {"dataset": check_dataset_name(dataset), "file": file, "row": row, "limit": limit}
-    with Warehouse(Settings(), person=True) as warehouse:
-        text = b"".join(warehouse.stream(query, "JSONEachRow", parameters))
-    # ClickHouse writes bytes that are no UTF-8 as they are; they are replaced here, and stay whole in the table.
-    rows = [json.loads(line.decode("utf-8", "replace"), strict=False) for line in text.splitlines() if line]
+    with _warehouse() as warehouse:
+        # Names of files and details are data too: what is no UTF-8 in them is replaced.
+        text = b"".join(warehouse.stream(query, "JSONEachRow", parameters)).decode("utf-8", "replace")
+    with closing(Registry(Settings())) as registry:
+        rows = [readable(json.loads(line, strict=False), registry) for line in text.split("\n") if line]
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=str))
         return
     for found in rows:
         _print_row(found)
@@ -101,14 +124,59 @@ def show(dataset: str, file: str, row: int, limit: int, as_json: bool) -> None:
         click.echo(f'nothing of "{dataset}" is in quarantine that fits')
 
 
+def readable(row: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
+    """Return a row of quarantine, its bytes given in base64, for a person: with `values`, or its bytes as text.
+
+    `values` are the fields of a row that was read, by the schema it was written with; None for a row that could not be
+    read or decoded, is longer than what was kept of it, or whose schema the registry cannot give just now.
+    """
+    raw, record = (None if row[name] is None else base64.b64decode(row[name]) for name in ("raw", "record"))
+    whole = record is not None and len(record) == int(row["length"])
+    return {
+        **row,
+        "raw": None if raw is None else raw.decode("utf-8", "backslashreplace"),
+        "record": None if record is None else record.decode("utf-8", "backslashreplace"),
+        "values": _values(record, registry) if record is not None and whole else None,
+    }
+
+
+def _values(record: bytes, registry: Registry) -> dict[str, Any] | None:
+    try:
+        schema = registry.record_schema(schema_id_of(record) or 0)
+    except HeadraceError as error:
+        click.echo(f"rows are shown as bytes: {error}", err=True)
+        return None
+    if schema is None:
+        return None
+    frame, good, _faults = decode_leniently([record], schema)
+    return {field.name: frame[field.name][0] for field in schema.data_fields} if good else None
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+
+
 def _print_row(found: Mapping[str, Any]) -> None:
     place = f"file {found['_file']} row {found['_row']}"
     if found["byte_start"] is not None:
         place += f" bytes {found['byte_start']}-{found['byte_end']}"
-    click.echo(f"{place}  {found['stage']}  trace {found['trace_id']}")
+    click.echo(f"{place}  {found['name']}  {found['stage']}  trace {found['trace_id']}")
     for reason in found["reasons"]:
         where = " ".join(part for part in (reason["code"], reason["field"], reason["rule"]) if part)
         click.echo(f"  {where}: {reason['detail']}")
-    content = found["raw"] if found["raw"] is not None else found["record"]
+    if found["values"] is not None:
+        content = " ".join(f"{name}={_shown(value)}" for name, value in found["values"].items())
+    else:
+        content = found["raw"] if found["raw"] is not None else found["record"]
     if content is not None:
-        click.echo(f"  {content[:_SHOWN_BYTES]!r}")
+        cut = f" ... ({found['length']} bytes)" if len(content) > _SHOWN_CHARACTERS else ""
+        click.echo(f"  {printable(content[:_SHOWN_CHARACTERS])}{cut}")
+
+
+def _warehouse() -> Warehouse:
+    """Return the warehouse as the user may use it; raises ServiceUnreachable at once if no line has it up."""
+    settings = Settings()
+    require_services(settings, "warehouse")
+    return Warehouse(settings, person=True)

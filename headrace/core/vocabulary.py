@@ -37,6 +37,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     NOT_A_FILE = "not_a_file"
     BAD_DATASET_NAME = "bad_dataset_name"
+    NO_DATASET = "no_dataset"
     CONTRACT_INVALID = "contract_invalid"
     SCHEMA_INCOMPATIBLE = "schema_incompatible"
     DIGEST_COLLISION = "digest_collision"
@@ -110,6 +111,7 @@ MEANINGS: dict[StrEnum, str] = {
     Reason.UNREADABLE: "The file cannot be opened; it waits until its permissions change.",
     Reason.NOT_A_FILE: "A link, pipe, socket or device: never followed.",
     Reason.BAD_DATASET_NAME: "The folder's name cannot be a dataset.",
+    Reason.NO_DATASET: "The file lies in the inbox itself, where it waits until it is moved into a dataset's folder.",
     Reason.CONTRACT_INVALID: "The dataset's contract cannot be followed as it is written.",
     Reason.SCHEMA_INCOMPATIBLE: "The file's or the contract's types contradict the registered schema.",
     Reason.DIGEST_COLLISION: "Another file of the dataset has the same first 16 digits of its SHA-256.",

@@ -1,5 +1,6 @@
 """ClickHouse over its HTTP interface: statements, queries, and inserts that are one block each."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,6 +26,11 @@ ONE_BLOCK = {
     "min_insert_block_size_bytes": 1_000_000_000_000,
     "insert_deduplicate": 1,
 }
+# What a client's library and the fence wrap around a message, and the grammar that a syntax error recites: 10 kB of it.
+_WRAPPING = re.compile(r"^Received ClickHouse exception, code: \d+, server response: ")
+_RECITAL = re.compile(r" Expected one of:|:? In scope SELECT formatQuerySingleLine\(")
+_CODE_NAME = re.compile(r"\([A-Z][A-Z_]+\)\s*$")
+_TOLD_CHARACTERS = 600
 _CONNECT_SECS = 5
 _CALL_SECS = 300
 
@@ -129,4 +135,22 @@ class Warehouse:
             return ServiceUnreachable(
                 f"the warehouse at {address} cannot do it now: {text}", hint="free disk or memory, or wait"
             )
+        if self._person:
+            text = essential(text)
         return WarehouseRefused(f"the warehouse refuses: {text}", hint="correct the statement or the rights")
+
+
+def essential(text: str) -> str:
+    """Return what a person needs of ClickHouse's message: code, place and first line, in at most 600 characters.
+
+    >>> essential("Code: 62. DB::Exception: Syntax error: failed at position 1 (SELCT): SELCT 1. Expected one of: "
+    ...     "Query, Query with output, EXPLAIN. (SYNTAX_ERROR)")
+    'Code: 62. DB::Exception: Syntax error: failed at position 1 (SELCT): SELCT 1. (SYNTAX_ERROR)'
+    """
+    text = _WRAPPING.sub("", text.strip())
+    name = _CODE_NAME.search(text)
+    told = _CODE_NAME.sub("", text) if name else text
+    first = next(iter(_RECITAL.split(told)[0].splitlines()), "").strip()
+    if len(first) > _TOLD_CHARACTERS:
+        first = f"{first[:_TOLD_CHARACTERS]} ..."
+    return f"{first} {name.group().strip()}" if name else first

@@ -1,5 +1,7 @@
 """headrace demo on a running line: it proves its receipts, and a second one recognises every file."""
 
+import re
+
 import pytest
 
 from headrace.testing.line import RunningLine
@@ -16,6 +18,9 @@ def test_demo_proves_its_receipts_and_a_second_one_skips_the_same_bytes(line: Ru
     second = line.headrace("demo")
     assert second.stdout.count("skipped: the same bytes are in already") == 17
     assert "proved" in second.stdout
+    assert "17 of 17 files were recognised" in second.stdout
+    (flights_row,) = [text.split() for text in second.stdout.splitlines() if re.match(r"flights +\d+ +13 ", text)]
+    assert flights_row[-2:] == ["-", "-"], "rates are those of this run"
     assert line.value("SELECT count() FROM headrace.flights") == flights
     # January's first rows, as the source has them: the oracle is the file, not the line.
     first_flight = "SELECT carrier, flight, origin, dest FROM headrace.flights WHERE _row = 0 AND month = 1 AND day = 1"

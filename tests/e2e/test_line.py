@@ -2,8 +2,11 @@
 
 import json
 import re
+import subprocess
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from headrace.core.child import wait_until
-from headrace.testing.line import RunningLine
+from headrace.core.guarded import guarded_command
+from headrace.testing.line import HEADRACE, RunningLine
 
 pytestmark = pytest.mark.stack
 CITIES = """City Name,Inhabitants,Founded,Capital
@@ -96,12 +100,16 @@ def test_one_trace_leads_from_the_file_to_the_table(line: RunningLine, tmp_path:
     printed = line.headrace("trace", "traced.csv:1").stdout
     assert all(name in printed for name in wanted)
     assert "row 1: in headrace.traced, from traced.valid partition 0 offset" in printed
+    assert f"row 1: line 3, bytes 8-11 of done/traced/{receipt['sha256'][:12]}-traced.csv" in printed
 
 
 def test_damaged_file_raises_an_alert_that_any_consumer_can_read(line: RunningLine, tmp_path: Path) -> None:
     file = tmp_path / "damaged.csv"
     file.write_text("a,b\n1,2\n" + "3\n" * 5 + '4,"never closed')
-    line.headrace("drop", str(file), "--dataset", "damaged", "--wait")
+    with followed_alerts(line, tmp_path / "followed", "damaged") as told:
+        line.headrace("drop", str(file), "--dataset", "damaged", "--wait")
+        assert wait_until(lambda: len(told()) == 2, 30), told()
+        assert {json.loads(text)["file_name"] for text in told()} == {"damaged.csv"}
 
     def seen() -> list[str]:
         return line.headrace("alerts", "--json", "--dataset", "damaged").stdout.splitlines()
@@ -110,6 +118,43 @@ def test_damaged_file_raises_an_alert_that_any_consumer_can_read(line: RunningLi
     alerts = [json.loads(text) for text in seen()]
     assert {alert["rule"] for alert in alerts} == {"file_partial", "rejected_share"}
     assert all(alert["file_name"] == "damaged.csv" and alert["hint"] for alert in alerts)
+
+
+@contextmanager
+def followed_alerts(line: RunningLine, output: Path, dataset: str) -> Iterator[Callable[[], list[str]]]:
+    """Run `headrace alerts --follow` meanwhile, and give what it has printed so far; it does not end by itself."""
+    command = guarded_command([*HEADRACE, "alerts", "--follow", "--json", "--dataset", dataset])
+    with output.open("wb") as stream:
+        following = subprocess.Popen(command, env=line.environment, stdout=stream, stderr=subprocess.STDOUT)
+    try:
+        yield lambda: output.read_text().splitlines()
+        assert following.poll() is None
+    finally:
+        following.terminate()
+        following.wait(30)
+
+
+def test_what_a_person_sees_of_quarantined_rows_is_their_fields_or_their_line(line: RunningLine) -> None:
+    contract = line.settings.paths().contracts / "shown.odcs.yaml"
+    line.drop("shown", "before.csv", b"id,name\n1,Ann\n")
+    line.final_receipts("shown", 1)
+    kind = "        physicalType: long\n"
+    contract.write_text(contract.read_text().replace(kind, f"{kind}        logicalTypeOptions: {{maximum: 9}}\n", 1))
+    line.drop("shown", "after.csv", b'id,name\n10,"Zo\xc3\xab B"\nseven,Lee\n')
+    line.final_receipts("shown", 2)
+    shown = line.headrace("quarantine", "show", "shown").stdout
+    assert '  id=10 name="Zoë B"\n' in shown
+    assert "  seven,Lee\n" in shown
+    listed = json.loads(line.headrace("quarantine", "list", "shown", "--json").stdout)
+    assert {(row["name"], row["stage"]) for row in listed} == {("after.csv", "judge"), ("after.csv", "read")}
+
+
+def test_refused_sql_is_short(line: RunningLine) -> None:
+    refused = line.headrace("sql", "SELCT 1", check=False)
+    assert refused.returncode == 1
+    assert "Code: 62" in refused.stderr
+    assert "position 1" in refused.stderr
+    assert "Expected one of" not in refused.stderr
 
 
 def test_curl_like_get_answers_and_cannot_write(line: RunningLine) -> None:

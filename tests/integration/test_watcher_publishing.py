@@ -242,7 +242,7 @@ def test_bad_files_are_refused_with_a_reason_and_hold_up_nobody(home: Home) -> N
         "what": reasons["what"],
         "link": "not_a_file",
         "pipe": "not_a_file",
-        "loose": "bad_dataset_name",
+        "loose": "no_dataset",
         "Bad Name": "bad_dataset_name",
     }
     refused = home.paths.rejected / home.dataset

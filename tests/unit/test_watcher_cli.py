@@ -140,8 +140,8 @@ def test_drop_tells_in_json_what_it_brought_in(tmp_path: Path, source: Path, mon
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
     result = CliRunner().invoke(headrace, ["drop", str(source), "--dataset", "orders", "--json"])
     assert result.exit_code == 0, result.output
-    told = json.loads(result.output)
-    assert (told["dataset"], told["file"], told["state"]) == ("orders", "a.csv", "dropped")
+    told = json.loads(result.stdout)
+    assert (told["dataset"], told["file"], told["state"], told["watched"]) == ("orders", "a.csv", "dropped", False)
 
 
 def test_waiting_ends_with_the_balanced_entry_and_not_before() -> None:

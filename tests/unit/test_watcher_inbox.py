@@ -165,7 +165,7 @@ def test_odd_things_are_told_once_with_a_reason_and_never_stop_the_scan(
     told = [(note.folder, note.name, note.oddity.reason) for note in ready.pop_notes() if note.oddity]
     assert sorted(told) == [
         ("", "Bad Name!", Reason.BAD_DATASET_NAME),
-        ("", "loose.csv", Reason.BAD_DATASET_NAME),
+        ("", "loose.csv", Reason.NO_DATASET),
         ("", "other", Reason.NOT_A_FILE),
         ("", "quality", Reason.BAD_DATASET_NAME),
         ("orders", "link.csv", Reason.NOT_A_FILE),
