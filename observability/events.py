@@ -4,12 +4,11 @@ Components say what happened (`emit(RowsRejected(...))`), in the past tense, onc
 """
 
 import dataclasses
-import functools
 import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from opentelemetry import metrics
+from headrace.observability.counters import count
 
 LOGGER = logging.getLogger("headrace")
 
@@ -40,12 +39,7 @@ def emit(event: Event) -> None:
     if event.metric:
         quantity = context[event.quantity] if event.quantity else 1
         labels = {name: str(context[name]) for name in event.labels}
-        _counter(event.metric).add(quantity, labels)  # type: ignore[arg-type]
-
-
-@functools.cache
-def _counter(name: str) -> metrics.Counter:
-    return metrics.get_meter("headrace").create_counter(name)
+        count(event.metric, quantity, labels)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,11 +23,11 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from headrace import __version__
+from headrace.observability.counters import SCOPE
 from headrace.observability.events import Event, emit
 from headrace.observability.tracing import SpanRecord
 from headrace.settings import Settings
 
-_SCOPE = "headrace"
 _DELIVERY_SECS = 30.0
 _CLOSE_SECS = 2.0
 _DELAY_MS = 2_500
@@ -53,9 +53,7 @@ class SpanExport:
     """Hands finished spans to every exporter. Call it with a SpanRecord; `close` delivers what is waiting."""
 
     def __init__(self, stage: str, exporters: Sequence[SpanExporter]) -> None:
-        self._resource = Resource.create(
-            {"service.name": f"headrace-{stage}", "service.version": __version__, "process.pid": os.getpid()}
-        )
+        self._resource = resource_of(stage)
         self._exporters = tuple(exporters)
         self._processors = [
             BatchSpanProcessor(exporter, max_queue_size=_QUEUE, schedule_delay_millis=_DELAY_MS)
@@ -93,6 +91,13 @@ def span_export(settings: Settings, stage: str) -> SpanExport:
     if any(os.environ.get(name) for name in OTLP_VARIABLES):
         exporters.append(OTLPSpanExporter())
     return SpanExport(stage, exporters)
+
+
+def resource_of(stage: str) -> Resource:
+    """Return what OpenTelemetry is told about this process."""
+    return Resource.create(
+        {"service.name": f"headrace-{stage}", "service.version": __version__, "process.pid": os.getpid()}
+    )
 
 
 class WarehouseSpans(SpanExporter):
@@ -161,7 +166,7 @@ def _table_row(span: ReadableSpan) -> dict[str, Any]:
         "SpanKind": "Internal",
         "ServiceName": str(span.resource.attributes.get("service.name", "")),
         "ResourceAttributes": {name: str(value) for name, value in span.resource.attributes.items()},
-        "ScopeName": _SCOPE,
+        "ScopeName": SCOPE,
         "ScopeVersion": __version__,
         "SpanAttributes": {name: str(value) for name, value in (span.attributes or {}).items()},
         "Duration": end - start,

@@ -9,11 +9,15 @@ from typing import TypedDict
 import psutil
 
 from headrace.core.files import write_atomically
+from headrace.observability.counters import current_values
 from headrace.settings import Paths
 
 
 class StageReport(TypedDict):
-    """One stage as `headrace status --json` shows it. `lag` is in messages not yet read; -1 where it is unknown."""
+    """One stage as `headrace status --json` shows it. `lag` is in messages not yet read; -1 where it is unknown.
+
+    `counters` are the process's own since its start, by the names of docs/guide/reference.md; zeros are left out.
+    """
 
     state: str
     pid: int
@@ -21,6 +25,7 @@ class StageReport(TypedDict):
     rows_per_s: float
     lag: int
     memory_bytes: int
+    counters: dict[str, int]
 
 
 class StageStatus:
@@ -56,6 +61,7 @@ class StageStatus:
             "rows_per_s": round((self._rows - before) / max(now - since, 0.001), 1),
             "lag": self._lag,
             "memory_bytes": self._process.memory_info().rss,
+            "counters": current_values(),
         }
         write_atomically(self._file, json.dumps(report).encode())
         self._written_at = now

@@ -6,11 +6,12 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from headrace.core.child import exit_status
 from headrace.core.collector import relax_collector
 from headrace.errors import AlreadyRunning, HeadraceError
+from headrace.observability.counter_export import Counters
 from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
 from headrace.observability.export import span_export
 from headrace.observability.logs import configure_logs
@@ -136,7 +137,8 @@ def main() -> None:
     configure_logs(settings.paths(), STAGE)
     relax_collector()
     try:
-        run(settings)
+        with closing(Counters(STAGE)):
+            run(settings)
     except HeadraceError as error:
         emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
         sys.exit(exit_status(error))

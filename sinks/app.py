@@ -4,11 +4,13 @@ import functools
 import signal
 import sys
 import threading
+from contextlib import closing
 
 import click
 
 from headrace.core.collector import relax_collector
 from headrace.errors import HeadraceError, Transient
+from headrace.observability.counter_export import Counters
 from headrace.observability.events import BatchRepeated, StageFailed, StageStarted, StageStopped, emit
 from headrace.observability.export import span_export
 from headrace.observability.logs import configure_logs
@@ -120,7 +122,8 @@ def main(slot: int | None) -> None:
     slots = list(range(settings.sink_slots)) if slot is None else [slot]
     wait_for_topics(settings, stop)
     emit(StageStarted(stage="sink"))
-    code = run_slots(settings, slots, stop)
+    with closing(Counters("sink")):
+        code = run_slots(settings, slots, stop)
     emit(StageStopped(stage="sink"))
     sys.exit(code)
 

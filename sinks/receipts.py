@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -17,6 +18,7 @@ import click
 from headrace.core.clock import Clock, utc_now
 from headrace.core.vocabulary import FileState
 from headrace.errors import HeadraceError, Transient
+from headrace.observability.counter_export import Counters
 from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
 from headrace.observability.logs import configure_logs
 from headrace.observability.sink_events import FileBalanced, FileContradicted
@@ -301,7 +303,8 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     emit(StageStarted(stage=_STAGE))
     try:
-        run(settings, stop)
+        with closing(Counters(_STAGE)):
+            run(settings, stop)
     except HeadraceError as error:
         emit(StageFailed(stage=_STAGE, error=str(error), hint=error.hint))
         sys.exit(1)

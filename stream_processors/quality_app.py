@@ -22,6 +22,7 @@ import faust
 from headrace.core.child import exit_status
 from headrace.core.identity import root_span_id
 from headrace.errors import HeadraceError, StageCrashed, Transient, WrongUse
+from headrace.observability.counter_export import Counters
 from headrace.observability.events import (
     AlertRaised,
     BatchRepeated,
@@ -303,7 +304,8 @@ def main() -> None:
     settings = Settings()
     configure_logs(settings.paths(), STAGE)
     try:
-        asyncio.run(run(settings))
+        with closing(Counters(STAGE)):
+            asyncio.run(run(settings))
     except Exception as error:  # Faust lets errors of any kind through
         hint = error.hint if isinstance(error, HeadraceError) else "headrace status"
         emit(StageFailed(stage=STAGE, error=str(error) or repr(error), hint=hint))

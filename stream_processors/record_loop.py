@@ -19,6 +19,7 @@ import click
 from headrace.core.child import exit_status
 from headrace.core.collector import relax_collector
 from headrace.errors import HeadraceError, Terminal, TransactionFailed
+from headrace.observability.counter_export import Counters
 from headrace.observability.events import (
     BatchRepeated,
     ForeignMessagesPutAside,
@@ -204,6 +205,7 @@ def main(slot: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    counters = Counters(STAGE)
     export = span_export(settings, STAGE)
     loop = RecordLoop(settings, slot, FileTracer(export), stop)
     try:
@@ -214,6 +216,7 @@ def main(slot: int) -> None:
     finally:
         loop.close()
         export.close()
+        counters.close()
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ def _stage(paths: Paths, name: str, process: ProcessReport) -> StageStatusReport
         "rows_per_s": told["rows_per_s"] if told else 0.0,
         "lag": told["lag"] if told else -1,
         "memory_bytes": _memory(process["pid"], process["created_at"]),
+        "counters": told["counters"] if told else {},
         "restarts": process["restarts"],
         "error": process["error"],
     }

@@ -253,7 +253,8 @@ def test_status_shows_external_services_with_their_address(tmp_path: Path) -> No
 def test_status_joins_what_the_supervisor_and_the_stage_say(line: Line) -> None:
     paths = line.settings.paths()
     (paths.run / "stages").mkdir()
-    told = {"state": "idle", "pid": os.getpid(), "rows": 7, "rows_per_s": 3.5, "lag": 0, "memory_bytes": 1}
+    told: dict[str, object] = {"state": "idle", "pid": os.getpid(), "rows": 7, "rows_per_s": 3.5, "lag": 0}
+    told |= {"memory_bytes": 1, "counters": {"headrace_repeated_batches_total": 2}}
     (paths.run / "stages" / "sink.json").write_text(json.dumps(told))
     with locked_home(paths):
         line.tick(5)
@@ -267,5 +268,6 @@ def test_status_joins_what_the_supervisor_and_the_stage_say(line: Line) -> None:
     assert {"state", "pid", "rows", "rows_per_s", "lag", "memory_bytes"} <= sink.keys()
     assert (sink["state"], sink["rows"], sink["rows_per_s"], sink["lag"]) == ("idle", 7, 3.5, 0)
     assert sink["memory_bytes"] > 1_000_000
+    assert (sink["counters"], judge["counters"]) == ({"headrace_repeated_batches_total": 2}, {})
     assert (judge["rows"], judge["lag"], judge["memory_bytes"]) == (0, -1, 0)
     assert status["memory_bytes"] > sink["memory_bytes"]
