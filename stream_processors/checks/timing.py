@@ -9,7 +9,15 @@ from pydantic import Field
 from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.expression import Kind
 from headrace.schemas.sql_text import identifier
-from headrace.stream_processors.checks.base import ARRIVED, EVENT, Parameters
+from headrace.stream_processors.checks.base import (
+    ARRIVED,
+    EVENT,
+    Parameters,
+    Verdict,
+    View,
+    not_checked,
+    share_verdict,
+)
 
 MICROS: Final = 1_000_000
 MOMENTS: Final = (Kind.TIMESTAMP, Kind.DATE)
@@ -84,3 +92,11 @@ def bounds_problem(rule: CheckRule) -> str:
 def key_text(fields: Iterable[str]) -> pl.Expr:
     """Return the values of key fields as one text, e.g. `JFK / 2013-01-01`; a missing value is `-`."""
     return pl.concat_str([pl.col(name).cast(pl.String).fill_null("-") for name in fields], separator=" / ")
+
+
+def timed_verdict(rule: CheckRule, view: View, what: str) -> Verdict:
+    """Return the verdict on `failed` of the records with an event time, `timed`; not checked where there is none."""
+    timed = view.counts.get("timed", 0)
+    if not timed:
+        return not_checked(f"no record has {time_name(rule)}" if view.rows else "no rows", view.rows)
+    return share_verdict(rule, view.counts.get("failed", 0), timed, what)
