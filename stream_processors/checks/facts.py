@@ -17,9 +17,6 @@ FILE_ROWS: Final = "file_rows"
 UNREADABLE_ROWS: Final = "unreadable_rows"
 """Mapping[str, int]: records that the reader or the decoder put aside, by file name or other source; {} for none."""
 
-CONTRACT_FIELDS: Final = "contract_fields"
-"""Mapping[str, str]: the contract's fields with the names of their types (`headrace.schemas.record.FieldType`)."""
-
 REGISTERED_FIELDS: Final = "registered_fields"
 """Mapping[str, str]: the fields of the newest registered schema without `_file` and `_row`, with their types' names."""
 

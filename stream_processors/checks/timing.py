@@ -90,8 +90,8 @@ def bounds_problem(rule: CheckRule) -> str:
 
 
 def key_text(fields: Iterable[str]) -> pl.Expr:
-    """Return the values of key fields as one text, e.g. `JFK / 2013-01-01`; a missing value is `-`."""
-    return pl.concat_str([pl.col(name).cast(pl.String).fill_null("-") for name in fields], separator=" / ")
+    """Return the values of key fields as one text, e.g. `JFK / 2013-01-01`; null where one of them is missing."""
+    return pl.concat_str([pl.col(name).cast(pl.String) for name in fields], separator=" / ")
 
 
 def timed_verdict(rule: CheckRule, view: View, what: str) -> Verdict:
