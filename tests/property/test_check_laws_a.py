@@ -27,7 +27,7 @@ TYPES = {
     "note": FieldType.STRING,
     "at": FieldType.TIMESTAMP,
 }
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "device": pl.String,
     "number": pl.Int64,
     "reading": pl.Float64,
