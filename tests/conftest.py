@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from headrace.testing.line import RunningLine
 from headrace.testing.stack import EmbeddedStack
+
+# How long one example takes says more about the machine's other work than about the code.
+hypothesis.settings.register_profile("headrace", deadline=None)
+hypothesis.settings.load_profile("headrace")
 
 
 @pytest.fixture(scope="session")
