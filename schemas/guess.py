@@ -92,11 +92,14 @@ def _narrowest(values: pl.Series, *, quoted: bool) -> FieldType:
         return FieldType.STRING
     if _all(values, _DATE) and _within_calendar(values.str.to_date("%Y-%m-%d", strict=False)):
         return FieldType.DATE
-    if _all(values, _TIMESTAMP) and _within_calendar(
-        values.str.replace(" ", "T").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-    ):
+    if _all(values, _TIMESTAMP) and _within_calendar(moments(values)):
         return FieldType.TIMESTAMP
     return FieldType.STRING if quoted else _narrowest_bare(values)
+
+
+def moments(values: pl.Series) -> pl.Series:
+    """Return texts of timestamps as moments of UTC; what is none is null."""
+    return values.str.replace(" ", "T").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
 
 
 def _narrowest_bare(values: pl.Series) -> FieldType:
@@ -122,6 +125,6 @@ def _all(values: pl.Series, pattern: str) -> bool:
     return bool(values.head(64).str.contains(pattern).all()) and bool(values.str.contains(pattern).all())
 
 
-def _within_calendar(moments: pl.Series) -> bool:
+def _within_calendar(found: pl.Series) -> bool:
     """Return True if all values are moments of the years 1 to 9999."""
-    return not moments.null_count() and bool((moments.dt.year() >= 1).all())
+    return not found.null_count() and bool((found.dt.year() >= 1).all())

@@ -43,7 +43,7 @@ def contract() -> None:
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it; else it is printed."
 )
 def infer(file: Path, dataset: str | None, output: Path | None) -> None:
-    """Draft a contract from FILE: the narrowest types that change no value, and no rules."""
+    """Draft a contract from FILE: the narrowest types that change no value, checks that inform, no rules."""
     name = check_dataset_name(dataset or safe_names([file.name.split(".")[0]])[0])
     with file.open("rb") as stream:
         reader = reader_for(file.name, stream.read(HEAD_BYTES))
