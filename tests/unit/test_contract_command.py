@@ -186,7 +186,7 @@ def test_diff_tells_changes_and_ends_with_1_if_one_breaks(
 def test_show_prefers_the_contract_of_the_home(home: Path) -> None:
     assert "comes with headrace" in run("show", "airlines").stdout
     (home / "contracts").mkdir(parents=True)
-    write(home / "contracts" / "airlines.odcs.yaml", (shipped_contract("airlines") or "").replace("1.0.0", "7.0.0"))
+    write(home / "contracts" / "airlines.odcs.yaml", (shipped_contract("airlines") or "").replace("1.1.0", "7.0.0"))
     shown = run("show", "airlines").stdout
     assert shown.startswith("airlines 7.0.0+")
     assert "carrier.required: required" in shown
