@@ -8,6 +8,8 @@ from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.schemas.sql_text import identifier, literal, table_name
 
 DEDUPLICATION_WINDOW = 10_000
+# Parts of like size that make a merge; ClickHouse's 5 rewrites rows while they flow in (docs/decisions/0011).
+MERGED_PARTS = 20
 _TYPES = {
     FieldType.INT: "Int32",
     FieldType.LONG: "Int64",
@@ -61,7 +63,7 @@ def create_table(schema: RecordSchema, low_cardinality: frozenset[str] = frozens
     return (
         f"CREATE TABLE IF NOT EXISTS {table_name(schema.dataset)}\n(\n    {body}\n)\n"
         f"ENGINE = MergeTree\nORDER BY (`_file`, `_row`)\n"
-        f"SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"
+        f"SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, merge_selector_base = {MERGED_PARTS}"
     )
 
 

@@ -50,7 +50,7 @@ def test_low_cardinality_is_for_text_only() -> None:
 def test_table_is_one_part_a_block_and_remembers_tokens() -> None:
     text = create_table(RecordSchema("orders", (field(FieldType.LONG),)))
     assert "PARTITION BY" not in text
-    assert text.endswith("SETTINGS non_replicated_deduplication_window = 10000")
+    assert text.endswith("SETTINGS non_replicated_deduplication_window = 10000, merge_selector_base = 20")
     assert "ORDER BY (`_file`, `_row`)" in text
 
 
