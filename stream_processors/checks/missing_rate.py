@@ -37,11 +37,12 @@ class MissingRate(Check):
         blanks: bool = Field(default=True, description="Whether texts of nothing but white space are missing.")
 
     def problem(self, rule: CheckRule, kinds: Mapping[str, Kind]) -> str:
-        """Return that the field or a sentinel is of the wrong kind."""
+        """Return that the field or a sentinel is of the wrong kind; "" may stand anywhere, as the standard has it."""
         if found := fields_problem(rule, kinds, _TAKEN):
             return found
         numbers = kinds[rule.fields[0]] in NUMBERS
-        wrong = [value for value in given(self.Model, rule).sentinels if isinstance(value, str) == numbers]
+        listed = [value for value in given(self.Model, rule).sentinels if value != ""]
+        wrong = [value for value in listed if isinstance(value, str) == numbers]
         wanted = "numbers" if numbers else 'texts in quotes, a date as "1900-01-01"'
         return f"sentinel {wrong[0]!r} cannot be in {rule.fields[0]}; write {wanted}" if wrong else ""
 
@@ -51,7 +52,7 @@ class MissingRate(Check):
         kind = KIND_OF[field_type(rule, rule.fields[0])]
         parts = [column.is_null()]
         if kind in NUMBERS:
-            numbers = [float(value) for value in chosen.sentinels]
+            numbers = [float(value) for value in chosen.sentinels if value != ""]
             return parts[0] | column.cast(pl.Float64).is_in(numbers) if numbers else parts[0]
         text = column.cast(pl.String)
         if chosen.sentinels:
@@ -65,8 +66,9 @@ class MissingRate(Check):
         name, chosen = identifier(rule.fields[0]), given(self.Model, rule)
         kind = KIND_OF[field_type(rule, rule.fields[0])]
         parts = [f"isNull({name})"]
-        if chosen.sentinels and kind in NUMBERS:
-            parts.append(f"toFloat64({name}) IN ({', '.join(f'toFloat64({value!r})' for value in chosen.sentinels)})")
+        if kind in NUMBERS:
+            numbers = [f"toFloat64({float(value)!r})" for value in chosen.sentinels if value != ""]
+            parts += [f"toFloat64({name}) IN ({', '.join(numbers)})"] if numbers else []
         elif chosen.sentinels:
             parts.append(f"toString({name}) IN ({', '.join(literal(str(value)) for value in chosen.sentinels)})")
         if chosen.blanks and kind is Kind.TEXT:

@@ -70,6 +70,12 @@ class ReplayedFile(Check):
             cells.setdefault(start, {}).update(sums)
         return {start: {"files": Tally(sums)} for start, sums in cells.items()}
 
+    def digests(self, cells: Mapping[str, Cell]) -> Mapping[str, str]:
+        """Return the digest of each file of a window, for the fact `known_content` of later ones."""
+        sums = cells.get("files")
+        found = _rows_by_content(sums) if isinstance(sums, Tally) else {}
+        return {file: digest for file, (digest, _) in found.items()}
+
     def sentence(self, rule: CheckRule) -> str:
         """Return the demand."""
         return f"{demand(rule)} files may repeat the content of another file"
