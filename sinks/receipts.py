@@ -17,7 +17,7 @@ import click
 
 from headrace.core.clock import Clock, utc_now
 from headrace.core.vocabulary import FileState
-from headrace.errors import HeadraceError, Transient
+from headrace.errors import HeadraceError, Transient, WarehouseRefused
 from headrace.observability.counter_export import Counters
 from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
 from headrace.observability.logs import configure_logs
@@ -285,7 +285,8 @@ def _run(
             finally:
                 reconciler.close()
         except HeadraceError as error:
-            if not isinstance(error, Transient):
+            # A refusal may be the disk's or a restart's: receipts that wait are seen, a stage that ends helps nobody.
+            if not isinstance(error, Transient | WarehouseRefused):
                 raise
             status.update(state="waiting")
             emit(StageWaits(stage=_STAGE, cause=str(error), hint=error.hint, retry_secs=wait_secs))

@@ -5,12 +5,18 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from headrace.testing.flood import SEED
 from headrace.testing.line import RunningLine
 from headrace.testing.stack import EmbeddedStack
 
 # How long one example takes says more about the machine's other work than about the code.
 hypothesis.settings.register_profile("headrace", deadline=None)
 hypothesis.settings.load_profile("headrace")
+
+
+def pytest_report_header() -> str:
+    """Name the seed of the kills, so that a failure can be repeated."""
+    return f"HEADRACE_SEED={SEED} (kills; set it to repeat a run)"
 
 
 @pytest.fixture(scope="session")

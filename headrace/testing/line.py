@@ -83,14 +83,25 @@ class RunningLine:
 
     def pid(self, name: str) -> int:
         """Return the process id of a service or stage, 0 while it is not there."""
-        status = self.status()
-        return int((status["services"] | status["stages"]).get(name, {}).get("pid") or 0)
+        return next(iter(self.pids(name)), 0)
 
-    def kill(self, name: str) -> None:
-        """Kill a service or stage as kill -9 does."""
-        process = psutil.Process(self.pid(name))
-        process.kill()
-        process.wait(timeout=10)
+    def pids(self, *names: str) -> list[int]:
+        """Return the process ids of services and stages, without those that are not there."""
+        status = self.status()
+        found = status["services"] | status["stages"]
+        return [pid for name in names if (pid := int(found.get(name, {}).get("pid") or 0))]
+
+    def runs(self, *names: str) -> bool:
+        """Return True if each of these services and stages has a process."""
+        return len(self.pids(*names)) == len(names)
+
+    def kill(self, *names: str) -> None:
+        """Kill services and stages, all at one moment, as kill -9 does."""
+        processes = [psutil.Process(pid) for pid in self.pids(*names)]
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait(timeout=10)
 
     def drop(self, dataset: str, name: str, content: bytes) -> str:
         """Put a file into the inbox in one move and return its SHA-256."""

@@ -1,5 +1,6 @@
 """A disk that takes no more, made with RLIMIT_FSIZE on the running service: the line waits, recovers, loses nothing."""
 
+import json
 import random
 import resource
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from headrace.core.child import wait_until
 from headrace.testing.line import RunningLine
+from headrace.testing.warehouse import OwnWarehouse, ask, pipeline_user
 
 pytestmark = pytest.mark.stack
 
@@ -48,3 +50,50 @@ def test_kafka_that_can_write_no_more_is_restarted_and_nothing_is_lost(line: Run
     receipts = line.final_receipts("full_kafka", 2, limit_secs=150)
     assert {receipt["state"] for receipt in receipts} == {"balanced"}
     assert stored(line, "full_kafka") == "60010\t60010"
+
+
+def logged(line: RunningLine, process: str, text: str) -> bool:
+    entries = map(json.loads, (line.settings.paths().logs / f"{process}.log").read_text().splitlines())
+    return any(entry["message"] == text for entry in entries)
+
+
+@pytest.mark.timeout(240)
+def test_warehouse_that_can_write_no_more_is_awaited_and_nothing_is_lost(line: RunningLine) -> None:
+    line.drop("full_warehouse", "before.csv", content(10, 5))
+    line.final_receipts("full_warehouse", 1)
+    restarts = line.status()["stages"]["receipts"]["restarts"]
+    with files_no_larger_than(line.pid("warehouse"), 50_000):
+        line.drop("full_warehouse", "large.csv", content(5_000, 6))
+        assert wait_until(lambda: logged(line, "sink", "warehouse awaited"), 60), "the sink does not say that it waits"
+        assert logged(line, "warehouse", "the disk cut a part short: free space")
+        # The line goes on: the next file gets as far as Kafka.
+        line.drop("full_warehouse", "small.csv", content(20, 7))
+        assert wait_until(lambda: len(line.receipts("full_warehouse")) == 3, 60)
+    receipts = line.final_receipts("full_warehouse", 3)
+    assert {receipt["state"] for receipt in receipts} == {"balanced"}
+    assert stored(line, "full_warehouse") == "5030\t5030"
+    assert line.status()["stages"]["receipts"]["restarts"] == restarts
+
+
+def test_merge_that_the_disk_cut_short_is_taken_back_by_a_restart() -> None:
+    """The engine has replaced whole parts by a piece then, and says nothing: the parts are still there for a while."""
+    with OwnWarehouse() as own:
+        settings, user = own.settings, pipeline_user(own.settings)
+
+        def told(statement: str) -> str:
+            answer = ask(settings, statement, headers=user)
+            assert answer.status == 200, answer.text
+            return answer.text
+
+        told("CREATE TABLE headrace.merged (a String) ENGINE = MergeTree ORDER BY a")
+        for _ in range(2):
+            told("INSERT INTO headrace.merged SELECT hex(randomString(20)) FROM numbers(1000)")
+        pid = own.child.pid
+        with files_no_larger_than(pid, 50_000):
+            told("OPTIMIZE TABLE headrace.merged FINAL")
+        assert ask(settings, "SELECT sum(length(a)) FROM headrace.merged", headers=user).code == 33
+        with pytest.raises(OSError, match=r".*"):
+            ask(settings, "INSERT INTO headrace.merged FORMAT TSV", data=b"x\n", headers=user)
+        own.kill_and_start()
+        user = pipeline_user(settings)
+        assert told("SELECT count(), sum(length(a)) FROM headrace.merged") == "2000\t80000\n"

@@ -233,6 +233,16 @@ def test_insert_of_bad_data_stores_nothing_and_says_where(warehouse: Settings, t
     assert rows(warehouse) == ""
 
 
+def test_insert_that_fails_in_its_last_step_is_refused(warehouse: Settings, table: str) -> None:
+    """The engine's streaming INSERT says that such rows are written."""
+    added = ask(warehouse, f"ALTER TABLE {table} ADD CONSTRAINT small CHECK a < 5")
+    assert added.status == 200, added.text
+    found = ask(warehouse, f"INSERT INTO {table} FORMAT TSV", data=b"10\tx\n")
+    assert found.code == 469, found.text
+    assert "small" in found.text
+    assert rows(warehouse) == ""
+
+
 def test_insert_of_a_client_that_leaves_is_cancelled(warehouse: Settings, table: str) -> None:
     address = urlsplit(warehouse.warehouse_address())
     with socket.create_connection((address.hostname, address.port or 0)) as connection:

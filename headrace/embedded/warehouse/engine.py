@@ -173,6 +173,11 @@ class Engine:
         handle.take(role)
         return handle
 
+    def ask(self, question: str) -> str:
+        """Return the answer to a question about the engine itself."""
+        with self._opening:
+            return self._steward.text(question, {})
+
     def kill(self, mark: str) -> None:
         """Ask the engine to stop the query that runs under a mark (its log_comment)."""
         with self._opening:

@@ -21,6 +21,7 @@ from headrace.embedded.warehouse.faults import (
 from headrace.embedded.warehouse.fence import Act, Admitted, Fence
 from headrace.embedded.warehouse.formats import Output
 from headrace.embedded.warehouse.lexer import quote_text
+from headrace.embedded.warehouse.proof import Mark, Proof
 from headrace.embedded.warehouse.requests import HttpQuery
 from headrace.embedded.warehouse.sessions import Sessions
 
@@ -40,6 +41,7 @@ class Job:
     admitted: Admitted | None = None
     restore: tuple[tuple[str, str], ...] = ()
     insert: Insert | None = None
+    before_insert: Mark | None = None
     ended: bool = False
 
     @property
@@ -55,6 +57,7 @@ class Jobs:
     def __init__(self, engine: Engine, fence: Fence) -> None:
         self._engine = engine
         self._fence = fence
+        self._proof = Proof(engine)
         self.sessions = Sessions(lambda _user: engine.open(Role.READER))
 
     def begin(self, query: HttpQuery, user: User, statement: Statement) -> Job:
@@ -94,6 +97,7 @@ class Jobs:
             kinds = ("interpret", "deduce_templates_of")
             self._set(job, {f"input_format_values_{kind}_expressions": str(int(harmless)) for kind in kinds})
         job.handle.change({f"param_{name}": value for name, value in job.query.parameters.items()})
+        job.before_insert = self._proof.begin()
         job.insert = job.handle.insert(output.before, output.named)
 
     def append(self, job: Job, pieces: Iterable[bytes]) -> None:
@@ -104,12 +108,14 @@ class Jobs:
                 job.insert.append(piece)
 
     def finish_insert(self, job: Job) -> Answer:
-        """End an INSERT."""
+        """End an INSERT; raises Fault unless its rows are in the table."""
         insert, job.insert = job.insert, None
-        assert insert is not None  # noqa: S101 - begin_insert set it
+        assert insert is not None and job.before_insert is not None  # noqa: S101, PT018 - begin_insert set them
         try:
             with _explained(job):
-                return insert.finish()
+                answer = insert.finish()
+                self._proof.check(job.before_insert)
+                return answer
         finally:
             self.end(job)
 
