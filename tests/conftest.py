@@ -28,6 +28,9 @@ def stack() -> Iterator[EmbeddedStack]:
 
 @pytest.fixture(scope="session")
 def line() -> Iterator[RunningLine]:
-    """A whole line as `headrace up` starts it, once a session; tests share it, so dataset names must be their own."""
-    with RunningLine() as running:
+    """A whole line as `headrace up` starts it, once a session; tests share it, so dataset names must be their own.
+
+    It has two slots of each kind; the demo's test has a line with one.
+    """
+    with RunningLine(environment={"HEADRACE_INGEST_SLOTS": "2", "HEADRACE_SINK_SLOTS": "2"}) as running:
         yield running

@@ -31,6 +31,7 @@ version: "1.0.0"
 status: active
 customProperties:
   - {{property: headrace.tolerance, value: {tolerance}}}
+  - {{property: headrace.partitions, value: 3}}
 schema:
   - name: {dataset}
     properties:

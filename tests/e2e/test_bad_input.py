@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from headrace.core.child import wait_until
-from headrace.testing.line import RunningLine
+from headrace.testing.line import RunningLine, permissions_need_help
 
 pytestmark = pytest.mark.stack
 HEADER = b"number,note\n"
@@ -106,6 +106,27 @@ def test_folder_named_like_a_bad_dataset_is_told_and_left_alone(line: RunningLin
 
 def receipts_of(line: RunningLine) -> list[dict[str, Any]]:
     return line.receipts()
+
+
+def test_file_without_read_permission_waits_and_comes_in_once_it_has_it(line: RunningLine) -> None:
+    assert os.geteuid() != 0 or permissions_need_help(), "as root this test needs setpriv (util-linux)"
+    folder = line.settings.paths().inbox / "bad_permission"
+    folder.mkdir(parents=True)
+    closed = folder / ".closed.csv"
+    closed.write_bytes(HEADER + GOOD)
+    closed.chmod(0)
+    closed.rename(folder / "closed.csv")
+    line.drop("bad_permission", "good.csv", HEADER + b"100,fine\n")
+
+    def receipt(name: str) -> dict[str, Any]:
+        return next((found for found in line.receipts("bad_permission") if found["file"] == name), {})
+
+    assert wait_until(lambda: receipt("closed.csv").get("reason") == "unreadable", 20)
+    assert wait_until(lambda: receipt("good.csv").get("state") == "balanced", 20)
+    assert (folder / "closed.csv").exists()
+    (folder / "closed.csv").chmod(0o644)
+    receipts = {found["file"]: found for found in line.final_receipts("bad_permission", 2)}
+    assert (receipts["closed.csv"]["state"], receipts["closed.csv"]["rows_stored"]) == ("balanced", 5)
 
 
 def test_file_that_vanishes_leaves_the_line_running(line: RunningLine) -> None:

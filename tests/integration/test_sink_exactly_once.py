@@ -1,7 +1,6 @@
 """The sink against real Kafka and a real warehouse: every row once, whatever is killed and whoever takes over."""
 
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -9,9 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from uuid import uuid4
 
-import polars as pl
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -19,16 +16,12 @@ from confluent_kafka.admin import AdminClient
 from headrace.core.identity import trace_id
 from headrace.errors import ProducerFenced, ServiceUnreachable
 from headrace.observability.tracing import FileTracer, SpanRecord
-from headrace.schemas.codec import encode, polars_schema
-from headrace.schemas.record import FieldType, RecordField, RecordSchema
-from headrace.schemas.registry import Registry
-from headrace.schemas.topics import dataset_topics
-from headrace.settings import Settings
+from headrace.schemas.record import FieldType, RecordField
 from headrace.sinks.base import Block, Sink, target_of
 from headrace.sinks.clickhouse import ClickHouseSink
 from headrace.sinks.sink_loop import Progress, SinkSlot, SlotTools
+from headrace.testing.dataset import Dataset, environment_of
 from headrace.testing.stack import EmbeddedStack
-from headrace.transport.kafka import Topics, TransactionalWriter
 from headrace.transport.warehouse import Warehouse
 
 pytestmark = pytest.mark.stack
@@ -39,48 +32,6 @@ LIMIT_SECS = 60.0
 
 class DiedError(BaseException):
     """Stands for a kill -9 of the process at exactly this point."""
-
-
-@dataclass
-class Dataset:
-    """A dataset of its own on the shared stack, and what was written to its valid topic."""
-
-    settings: Settings
-    name: str
-    schema: RecordSchema
-    registry: Registry
-    writer: TransactionalWriter
-    warehouse: Warehouse
-    rows: int = 0
-
-    def publish(self, rows: int, *, abort: bool = False, schema: RecordSchema | None = None) -> None:
-        """Write rows in one transaction."""
-        chosen = schema or self.schema
-        schema_id = self.registry.register(f"{self.name}.valid-value", chosen.text())
-        numbers = pl.int_range(self.rows, self.rows + rows, dtype=pl.Int64, eager=True)
-        columns = {item.name: numbers for item in chosen.data_fields} | {"_row": numbers}
-        frame = pl.DataFrame(columns | {"_file": [FILE] * rows}).select(item.name for item in chosen.fields)
-        messages = encode(frame.cast(dict(polars_schema(chosen))), chosen, schema_id)  # type: ignore[arg-type]
-        self.writer.begin()
-        self.writer.write(f"{self.name}.valid", messages, partition=0)
-        if abort:
-            self.writer.abort()
-        else:
-            self.writer.commit()
-            self.rows += rows
-
-    def counts(self) -> tuple[int, int]:
-        """Return (rows, distinct rows) in the table."""
-        query = f"SELECT count(), uniqExact(_file, _row) FROM headrace.`{self.name}`"
-        [(rows, distinct)] = self.warehouse.rows(query)
-        return rows, distinct
-
-    def stored(self) -> bool:
-        """Return True once the table has as many rows as were written."""
-        exists = self.warehouse.rows(
-            "SELECT name FROM system.tables WHERE database = 'headrace' AND name = {name:String}", {"name": self.name}
-        )
-        return bool(exists) and self.counts()[0] >= self.rows
 
 
 @dataclass
@@ -113,14 +64,8 @@ class Owner:
 
 @pytest.fixture
 def dataset(stack: EmbeddedStack) -> Iterator[Dataset]:
-    name = f"sink_{uuid4().hex[:10]}"
-    schema = RecordSchema(name, (RecordField("number", FieldType.LONG),))
-    registry = Registry(stack.settings)
-    Topics(stack.settings.kafka_client()).ensure(dataset_topics(name))
-    writer = TransactionalWriter(stack.settings.kafka_client(), f"test-{name}")
-    with Warehouse(stack.settings) as warehouse:
-        yield Dataset(stack.settings, name, schema, registry, writer, warehouse)
-    registry.close()
+    with Dataset(stack.settings) as made:
+        yield made
 
 
 @pytest.fixture
@@ -332,11 +277,7 @@ def test_foreign_message_halts_its_partition_and_no_other(dataset: Dataset, own:
 
 
 def test_rows_are_stored_once_over_real_kills(dataset: Dataset) -> None:
-    environment = os.environ | {
-        f"HEADRACE_{name.upper()}": str(value)
-        for name, value in dataset.settings.model_dump().items()
-        if isinstance(value, (str, int, float, os.PathLike)) and value != ""
-    }
+    environment = environment_of(dataset.settings)
     command = [sys.executable, "-m", "headrace.sinks.app"]
     deadline = time.monotonic() + LIMIT_SECS
     for _kill in range(3):
@@ -345,7 +286,7 @@ def test_rows_are_stored_once_over_real_kills(dataset: Dataset) -> None:
         try:
             for _batch in range(6):
                 dataset.publish(4_000)
-            while _rows(dataset) <= before and time.monotonic() < deadline:
+            while dataset.rows_there() <= before and time.monotonic() < deadline:
                 pass
         finally:
             process.send_signal(signal.SIGKILL)
@@ -353,17 +294,9 @@ def test_rows_are_stored_once_over_real_kills(dataset: Dataset) -> None:
     dataset.publish(10)
     process = subprocess.Popen(command, env=environment)
     try:
-        while _rows(dataset) < dataset.rows and time.monotonic() < deadline:
+        while dataset.rows_there() < dataset.rows and time.monotonic() < deadline:
             pass
     finally:
         process.terminate()
         assert process.wait(20) == 0
     assert dataset.counts() == (dataset.rows, dataset.rows)
-
-
-def _rows(dataset: Dataset) -> int:
-    exists = dataset.warehouse.rows(
-        "SELECT total_rows FROM system.tables WHERE database = 'headrace' AND name = {name:String}",
-        {"name": dataset.name},
-    )
-    return int(exists[0][0]) if exists else 0
