@@ -75,7 +75,7 @@ def test_warehouse_that_can_write_no_more_is_awaited_and_nothing_is_lost(line: R
     assert line.status()["stages"]["receipts"]["restarts"] == restarts
 
 
-def test_merge_that_the_disk_cut_short_is_taken_back_by_a_restart() -> None:
+def test_insert_and_merge_that_the_disk_cut_short_are_taken_back() -> None:
     """The engine has replaced whole parts by a piece then, and says nothing: the parts are still there for a while."""
     with OwnWarehouse() as own:
         settings, user = own.settings, pipeline_user(own.settings)
@@ -90,10 +90,11 @@ def test_merge_that_the_disk_cut_short_is_taken_back_by_a_restart() -> None:
             told("INSERT INTO headrace.merged SELECT hex(randomString(20)) FROM numbers(1000)")
         pid = own.child.pid
         with files_no_larger_than(pid, 50_000):
-            told("OPTIMIZE TABLE headrace.merged FINAL")
-        assert ask(settings, "SELECT sum(length(a)) FROM headrace.merged", headers=user).code == 33
-        with pytest.raises(OSError, match=r".*"):
-            ask(settings, "INSERT INTO headrace.merged FORMAT TSV", data=b"x\n", headers=user)
+            large = "INSERT INTO headrace.merged SELECT hex(randomString(40)) FROM numbers(5000)"
+            assert ask(settings, large, headers=user).code == 243
+            assert told("SELECT count(), sum(length(a)) FROM headrace.merged") == "2000\t80000\n"
+            with pytest.raises(OSError, match=r".*"):
+                ask(settings, "OPTIMIZE TABLE headrace.merged FINAL", headers=user)
         own.kill_and_start()
         user = pipeline_user(settings)
         assert told("SELECT count(), sum(length(a)) FROM headrace.merged") == "2000\t80000\n"

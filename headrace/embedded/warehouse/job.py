@@ -78,8 +78,13 @@ class Jobs:
 
     def run(self, job: Job, statement: str, output_format: str) -> Answer:
         """Run a statement whose answer is small: anything but a SELECT and an INSERT with data."""
+        writes = job.statement.act is Act.WRITE
         try:
-            return job.handle.run(statement, output_format, job.query.parameters)
+            before = self._proof.begin() if writes else None
+            answer = job.handle.run(statement, output_format, job.query.parameters)
+            if before is not None:
+                self._proof.check(before)
+            return answer
         finally:
             self.end(job)
 

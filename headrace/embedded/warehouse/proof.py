@@ -25,6 +25,11 @@ _LAST_ERROR: Final = "SELECT code, last_error_message FROM system.errors ORDER B
 _NEW_PARTS: Final = (
     "SELECT database, `table`, name, level FROM system.parts WHERE active AND modification_time >= toDateTime({})"
 )
+# What was written last before the engine died was perhaps not looked at.
+_LAST_PARTS: Final = (
+    "SELECT database, `table`, name, level FROM system.parts WHERE active "
+    "AND modification_time >= (SELECT max(modification_time) FROM system.parts WHERE active) - 30"
+)
 # Modification times are whole seconds.
 _MARGIN_SECS: Final = 2
 _EXIT_CODE: Final = 74
@@ -55,6 +60,8 @@ class Proof:
         self._lock = threading.Lock()
         self._sound = self._count()
         self._sound_at = time.time()
+        # A merged part that is short now has nothing left that could take its place: it is told, and stays.
+        self._remove_cut_parts(_LAST_PARTS)
 
     def begin(self) -> Mark:
         """Return the counts before an INSERT; raises Fault while a part that was cut short cannot be removed."""
@@ -89,31 +96,32 @@ class Proof:
             if now.failed_writes <= self._sound.failed_writes:
                 return
             looked_at = time.time()
-            handle = self._engine.open(Role.PIPELINE)
             try:
-                merged = self._remove_cut_parts(handle)
+                merged = self._remove_cut_parts(_NEW_PARTS.format(int(self._sound_at) - _MARGIN_SECS))
             except Fault as fault:
                 text = f"A part that the disk cut short cannot be removed yet: {fault.text}"
                 raise Fault(NOT_ENOUGH_SPACE, text) from fault
-            finally:
-                handle.close()
             if merged:
                 self._leave()
             self._sound, self._sound_at = now, looked_at
 
-    def _remove_cut_parts(self, handle: Handle) -> bool:
-        """Return True if a merged part is among them."""
+    def _remove_cut_parts(self, parts: str) -> bool:
+        """Look at the parts that a query names; return True if a merged one is cut short."""
         merged = False
-        for line in self._engine.ask(_NEW_PARTS.format(int(self._sound_at) - _MARGIN_SECS)).splitlines():
-            database, table, part, level = line.split("\t")
-            name = f"{quote_name(database)}.{quote_name(table)}"
-            if _whole(handle, name, part):
-                continue
-            emit(CutPartFound(table=f"{database}.{table}", part=part, merged=level != "0"))
-            if level == "0":
-                handle.run(f"ALTER TABLE {name} DROP PART {quote_text(part)}")
-            else:
-                merged = True
+        handle = self._engine.open(Role.PIPELINE)
+        try:
+            for line in self._engine.ask(parts).splitlines():
+                database, table, part, level = line.split("\t")
+                name = f"{quote_name(database)}.{quote_name(table)}"
+                if _whole(handle, name, part):
+                    continue
+                emit(CutPartFound(table=f"{database}.{table}", part=part, merged=level != "0"))
+                if level == "0":
+                    handle.run(f"ALTER TABLE {name} DROP PART {quote_text(part)}")
+                else:
+                    merged = True
+        finally:
+            handle.close()
         return merged
 
 
