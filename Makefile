@@ -40,7 +40,7 @@ check: setup     ## every gate that CI has, without the tests
 bench: setup     ## rows a second beside the wire floor and a naive version
 	@$(BIN)/python -m benchmarks
 
-soak: setup      ## 20 kills of every process at seeded moments
+soak: setup      ## 20 kills of every process, 2 of every two together; HEADRACE_SEED and HEADRACE_SOAK_KILLS change it
 	@$(BIN)/python -m pytest -m soak -o timeout=7200 tests/failure
 
 package: setup   ## build sdist and wheel, install them in a clean environment and start that

@@ -60,8 +60,12 @@ class Proof:
         self._lock = threading.Lock()
         self._sound = self._count()
         self._sound_at = time.time()
-        # A merged part that is short now has nothing left that could take its place: it is told, and stays.
-        self._remove_cut_parts(_LAST_PARTS)
+        try:
+            # A merged part that is short now has nothing left that could take its place: it is told, and stays.
+            self._remove_cut_parts(_LAST_PARTS)
+        except Fault:
+            # The disk is full still, perhaps: before the first write every part is looked at.
+            self._sound, self._sound_at = Mark(0, -1), float(_MARGIN_SECS)
 
     def begin(self) -> Mark:
         """Return the counts before an INSERT; raises Fault while a part that was cut short cannot be removed."""
