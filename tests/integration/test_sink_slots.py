@@ -49,6 +49,7 @@ def test_two_sinks_share_partitions_and_one_that_is_killed_comes_back_to_its_own
         others = sum(owners[batch % partitions] != owners[0] for batch in range(8))
         assert wait_until(lambda: dataset.rows_there() >= 2_000 * others, LIMIT_SECS)
         sinks[owners[0]] = subprocess.Popen([*command, str(owners[0])], env=environment)
+        dataset.publish(2_000, partition=0)
         assert wait_until(lambda: dataset.rows_there() >= dataset.rows, LIMIT_SECS)
         for sink in sinks:
             sink.terminate()
@@ -57,7 +58,7 @@ def test_two_sinks_share_partitions_and_one_that_is_killed_comes_back_to_its_own
         for sink in sinks:
             sink.kill()
             sink.wait()
-    assert dataset.counts() == (16_000, 16_000)
+    assert dataset.counts() == (18_000, 18_000)
 
 
 def test_intents_are_read_past_what_a_dead_owner_left_open(stack: EmbeddedStack) -> None:
