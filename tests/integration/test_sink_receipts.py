@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from headrace.cli import headrace
+from headrace.core.child import wait_until
 from headrace.core.identity import trace_id
 from headrace.core.vocabulary import FileState
 from headrace.observability.tracing import FileTracer
@@ -21,7 +23,7 @@ from headrace.schemas.registry import Registry
 from headrace.schemas.system import frame_system
 from headrace.schemas.topics import ALERTS, LEDGER, PROFILES, QUARANTINE, data_topic, dataset_topics
 from headrace.sinks.clickhouse import ClickHouseSink
-from headrace.sinks.receipts import Reconciler, TableCounts
+from headrace.sinks.receipts import Reconciler, TableCounts, run
 from headrace.sinks.sink_loop import SinkSlot, SlotTools
 from headrace.sinks.tables import create_table
 from headrace.testing.stack import EmbeddedStack
@@ -306,3 +308,22 @@ def reconcile_until(
     while not condition(found := reconcile()):
         assert time.monotonic() < deadline, found
     return found
+
+
+def test_receipts_wait_while_the_warehouse_refuses_to_count(line: Line) -> None:
+    entry = line.entry(rows_published=0)
+    told = line.settings.paths().run / "stages" / "receipts.json"
+    view, stop = CompactedTopic(line.client, LEDGER), threading.Event()
+    line.warehouse.execute(f"CREATE TABLE headrace.{line.dataset} (a UInt8) ENGINE = MergeTree ORDER BY a")
+    line.ledger(entry)
+    stage = threading.Thread(target=run, args=(line.settings, stop))
+    stage.start()
+    try:
+        assert wait_until(lambda: told.exists() and json.loads(told.read_text())["state"] == "waiting", LIMIT_SECS)
+        line.warehouse.execute(f"DROP TABLE headrace.{line.dataset} SYNC")
+        key = entry_key(entry.dataset, entry.sha256)
+        assert wait_until(lambda: read_entry(view.refresh()[key]).balanced, LIMIT_SECS)
+    finally:
+        stop.set()
+        stage.join()
+        view.close()
