@@ -8,9 +8,12 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from headrace.core.identity import stable_slot, trace_id
 from headrace.core.vocabulary import Reason, Stage
@@ -18,7 +21,7 @@ from headrace.errors import WrongUse
 from headrace.observability.tracing import new_span_id, parse_traceparent, traceparent
 from headrace.schemas.codec import decode_leniently, split_by_schema
 from headrace.schemas.codec_walk import find_header_fault
-from headrace.schemas.contract import Contract
+from headrace.schemas.contract import NO_TIME, Contract
 from headrace.schemas.record import RecordSchema
 from headrace.schemas.system import frame_system
 from headrace.schemas.topics import (
@@ -31,12 +34,18 @@ from headrace.schemas.topics import (
     parse_data_topic,
 )
 from headrace.stream_processors.lookups import Lookups, Refusal
+from headrace.stream_processors.steps.delta_parts import window_parts
 from headrace.stream_processors.steps.profile import column_deltas
 from headrace.stream_processors.steps.validate import Verdicts, validate
+from headrace.stream_processors.steps.window_profile import Origin, WindowDelta, window_deltas
 from headrace.transport.kafka import Headers
 from headrace.transport.partition_reader import Run
 
 KEPT_BYTES = 64 * 1024
+# Sizes are reckoned, not measured: the message stays under 512 KiB, an eighth of what the broker takes.
+MOST_DELTA_BYTES = 448 * 1024
+# Their profiles take at most 640 bytes each.
+COLUMNS_BESIDE_WINDOWS = 100
 _DELTA, _QUARANTINED = "profile_delta", "quarantined_row"
 # Registry ids are ints in Avro; a foreign message's four bytes may be more.
 _INT_LIMIT = 2**31
@@ -111,6 +120,12 @@ class _Part:
     schema_id: int | None
     values: Sequence[bytes]
     at: Sequence[int]
+
+    @cached_property
+    def arrived(self) -> NDArray[np.int64]:
+        """Return when the broker took each message, in microseconds since 1970."""
+        millis = np.asarray(self.run.timestamps(), np.int64)
+        return millis[np.asarray(self.at, np.intp)] * 1_000
 
     def headers(self, index: int) -> dict[str, str]:
         """Return a message's headers as text. Costs 1 µs: once a file and batch."""
@@ -203,9 +218,9 @@ class Judge:
         if verdicts.rejected:
             rows = self._framed(part.dataset, judged.quarantined())
             judgement.outputs.append(Output(data_topic(part.dataset, QUARANTINE), partition, rows, headers=passed_on))
-        delta = frame_system(_DELTA, self._ids.system_id(PROFILES, _DELTA), judged.delta(schema))
-        slot = stable_slot(part.dataset, QUALITY_PARTITIONS)
-        judgement.outputs.append(Output(PROFILES, slot, [delta], part.dataset.encode()))
+        schema_id, slot = self._ids.system_id(PROFILES, _DELTA), stable_slot(part.dataset, QUALITY_PARTITIONS)
+        deltas = [frame_system(_DELTA, schema_id, delta) for delta in judged.deltas(schema)]
+        judgement.outputs.append(Output(PROFILES, slot, deltas, part.dataset.encode()))
         judgement.files.append(judged.told(span, headers.get("traceparent", "")))
         return None
 
@@ -250,8 +265,29 @@ class _Judged:
             known = {"contract_version": self.contract.version}
             yield _quarantined_row(self.part, self.members[index], reasons) | own | known
 
-    def delta(self, schema: RecordSchema) -> Mapping[str, object]:
-        """Return what these rows add to the file's profile."""
+    def deltas(self, schema: RecordSchema) -> Sequence[Mapping[str, object]]:
+        """Return what these rows add to the file's profile and to windows, in messages of bounded size.
+
+        The counts of the file are in the last one alone: it may complete the file, and nothing of it may follow then.
+        """
+        counts, columns = self._counts(schema), column_deltas(self.records, schema.data_fields)
+        parts = window_parts(self._windows(schema), MOST_DELTA_BYTES)
+        nothing = {"rows": 0, "rejected": 0, "reasons": {}, "rules": {}, "columns": []}
+        last = parts.pop() if parts and len(columns) <= COLUMNS_BESIDE_WINDOWS else []
+        alone = [counts | nothing | {"windows": part} for part in parts]
+        return [*alone, counts | {"columns": columns, "windows": last}]
+
+    def _windows(self, schema: RecordSchema) -> list[WindowDelta]:
+        contract = self.contract
+        if not contract.checks and contract.window == NO_TIME:
+            return []
+        known = {field.name: field for field in (*contract.record_fields, *schema.data_fields)}
+        arrived = self.part.arrived[np.asarray(self.members, np.intp)]
+        rejected = ~self.verdicts.accepted if self.verdicts.rejected else None
+        origin = Origin(pl.Series(arrived), self.part.schema_id, rejected)
+        return window_deltas(self.records, list(known.values()), contract.checks, contract.window, origin)
+
+    def _counts(self, schema: RecordSchema) -> dict[str, object]:
         return {
             "dataset": self.part.dataset,
             "file": self.file,
@@ -262,7 +298,6 @@ class _Judged:
             "rejected": self.verdicts.rejected,
             "reasons": {reason.value: count for reason, count in self.verdicts.reasons.items()},
             "rules": dict(self.verdicts.rules),
-            "columns": column_deltas(self.records, schema.data_fields),
         } | _NOT_ENDED
 
     def told(self, span: str, header: str) -> JudgedFile:

@@ -39,6 +39,11 @@ class Windows:
     def __len__(self) -> int:
         return len(self.starts)
 
+    @cached_property
+    def rows(self) -> Whole:
+        """Return how many rows are in each window."""
+        return self.count(self.of_row[self.of_row >= 0])
+
     def count(self, of_row: Places) -> Whole:
         """Return how many of these rows' windows are each window."""
         return np.bincount(of_row, minlength=len(self.starts))
@@ -77,10 +82,20 @@ class Counted:
         found: NDArray[np.float64] = self.values.to_physical().cast(pl.Float64).to_numpy() + 0.0
         return found
 
+    @property
+    def known(self) -> Whole:
+        """Return by window how many rows have a value."""
+        return self.rows - self.nulls
+
     def slices(self) -> Iterator[tuple[int, slice]]:
         """Yield each window's start and where its pairs stand."""
         for place, start in enumerate(self.starts.tolist()):
             yield start, slice(self.bounds[place], self.bounds[place + 1])
+
+    def rows_where(self, marked: NDArray[np.bool_]) -> Whole:
+        """Return by window how many rows have one of the marked values."""
+        of_pair = marked[self.value]
+        return np.bincount(self.window[of_pair], self.count[of_pair], len(self.starts)).astype(np.int64)
 
     def translated(self, values: pl.Series) -> "Counted":
         """Return the same rows with another value for each value; equal ones are counted together, null is left out.
@@ -95,14 +110,23 @@ class Counted:
         return Counted(self.starts, self.rows, self.nulls + rest, unique, *pairs)
 
 
-def counted(values: pl.Series, windows: Windows) -> Counted:
-    """Return how often each value occurs in each window."""
+def counted(values: pl.Series, *clocks: Windows) -> Counted:
+    """Return how often each value occurs in each window.
+
+    The windows of several clocks are numbered through, and `starts` are then these numbers: 0 is the first window of
+    the first clock.
+    """
     codes, unique = _codes(values)
-    rows = windows.count(windows.of_row[windows.of_row >= 0])
-    kept = (codes >= 0) & (windows.of_row >= 0)
-    within, codes = (windows.of_row, codes) if kept.all() else (windows.of_row[kept], codes[kept])
-    pairs = _pairs(len(windows), len(unique), within, codes, None)
-    return Counted(windows.starts, rows, rows - windows.count(within), unique, *pairs)
+    parts, first = [], 0
+    for windows in clocks:
+        kept = (codes >= 0) & (windows.of_row >= 0)
+        within, own = (windows.of_row, codes) if kept.all() else (windows.of_row[kept], codes[kept])
+        window, value, count = _pairs(len(windows), len(unique), within, own, None)
+        parts.append((windows.rows, windows.rows - windows.count(within), window + first, value, count))
+        first += len(windows)
+    starts = clocks[0].starts if len(clocks) == 1 else np.arange(first)
+    rows, nulls, *pairs = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Counted(starts, rows, nulls, unique, *pairs)
 
 
 def counted_column(batch: pl.DataFrame, column: str | list[str]) -> Counted:

@@ -1,7 +1,7 @@
 """A 64-bit hash of values that stays the same on every machine and with every version of every library.
 
 Polars' own hash is quicker, but changes with its version and with the processor's instructions; states that are kept
-for months and merged across machines cannot stand on it (docs/decisions/0015-sketches.md).
+for months and merged across machines cannot stand on it (docs/decisions/0016-sketches.md).
 """
 
 import functools

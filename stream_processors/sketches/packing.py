@@ -1,5 +1,6 @@
 """Bytes of cells: whole numbers in the least width that holds them, read back with every length checked."""
 
+import itertools
 import struct
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 Whole = NDArray[np.int64]
 _WIDTHS = ((1, "<u1", 1 << 8), (2, "<u2", 1 << 16), (4, "<u4", 1 << 32), (8, "<u8", 1 << 63))
+_LENGTH = struct.Struct("<I")
+_BYTE = 256
 _FORMS = {width: form for width, form, _ in _WIDTHS}
 
 
@@ -31,23 +34,28 @@ def _bytes_of(cell: Any) -> bytes:
     return packs.pack()
 
 
-def whole_bytes(values: Whole) -> bytes:
+def whole_bytes(values: Whole | Sequence[int]) -> bytes:
     r"""Return whole numbers of 0 and more: one byte for their width, then the numbers; their count is not kept.
 
     >>> whole_bytes(np.array([1, 300]))
     b'\x02\x01\x00,\x01'
     """
-    greatest = int(values.max()) if len(values) else 0
+    if not len(values):
+        return b"\x01"
+    if isinstance(values, np.ndarray):
+        greatest = int(values.max())
+    elif (greatest := max(values)) < _BYTE:
+        return bytes((1, *values))
     for width, form, limit in _WIDTHS:
         if greatest < limit:
-            return bytes((width,)) + values.astype(form).tobytes()
+            return bytes((width,)) + np.asarray(values, form).tobytes()
     raise ValueError(f"{greatest} does not fit 8 bytes")
 
 
 def texts_bytes(texts: Sequence[str]) -> bytes:
-    """Return texts as their lengths in bytes and their UTF-8, one after the other; their count is not kept."""
-    encoded = [text.encode() for text in texts]
-    return whole_bytes(np.fromiter(map(len, encoded), np.int64, len(encoded))) + b"".join(encoded)
+    """Return texts as their lengths in characters and their UTF-8 with its length; their count is not kept."""
+    encoded = "".join(texts).encode()
+    return whole_bytes([*map(len, texts)]) + _LENGTH.pack(len(encoded)) + encoded
 
 
 class Reader:
@@ -77,7 +85,12 @@ class Reader:
 
     def texts(self, count: int) -> list[str]:
         """Return the next texts."""
-        return [self.raw(int(length)).decode() for length in self.whole(count)]
+        ends = list(itertools.accumulate(self.whole(count).tolist(), initial=0))
+        (length,) = self.fields(_LENGTH)
+        joined = self.raw(length).decode()
+        if ends[-1] != len(joined):
+            raise ValueError(f"{len(joined)} characters for texts of {ends[-1]}")
+        return [joined[start:end] for start, end in itertools.pairwise(ends)]
 
     def end(self) -> None:
         """Raise ValueError if bytes are left."""

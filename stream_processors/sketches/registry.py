@@ -40,6 +40,12 @@ def pack_cell(cell: Cell) -> bytes:
     return _HEADS[type(cell)] + cell.pack()
 
 
+def split_packed(data: bytes, most_bytes: int) -> list[bytes]:
+    """Return cells of at most about `most_bytes` that merge to this one, or it alone if its kind cannot be cut."""
+    cell = unpack_cell(data)
+    return [pack_cell(part) for part in cell.split(most_bytes)] if isinstance(cell, KeySet) else [data]
+
+
 def unpack_cell(data: bytes) -> Cell:
     """Return the cell of `pack_cell`'s bytes; raises ValueError for bytes that are not one."""
     if len(data) < 2 or data[0] not in KINDS:

@@ -1,11 +1,11 @@
 """Named counts."""
 
+import functools
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-import numpy as np
 import polars as pl
 
 from headrace.stream_processors.sketches.grouped import as_batch, counted_column
@@ -55,8 +55,8 @@ class Tally(EqualByBytes):
     def pack(self) -> bytes:
         """Return the counts by name."""
         names = sorted(name for name, count in self.counts.items() if count)
-        counts = np.fromiter((self.counts[name] for name in names), np.int64, len(names))
-        return _HEAD.pack(len(names)) + whole_bytes(counts) + texts_bytes(names)
+        counts = whole_bytes([self.counts[name] for name in names])
+        return _HEAD.pack(len(names)) + counts + _names_bytes(tuple(names))
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
@@ -67,3 +67,9 @@ class Tally(EqualByBytes):
         names = reader.texts(size)
         reader.end()
         return cls(dict(zip(names, counts, strict=True)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _names_bytes(names: tuple[str, ...]) -> bytes:
+    """Return names as bytes; those of a profile are the same few in every window."""
+    return texts_bytes(names)

@@ -7,12 +7,14 @@ from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column
 from headrace.stream_processors.sketches.packing import Reader, texts_bytes, whole_bytes
 
 CAPACITY = 64
 TEXT_CHARACTERS = 64
+_LARGEST_KEY = 1 << 62
 _HEAD = struct.Struct("<HHqq")
 
 
@@ -30,7 +32,8 @@ class Top:
 
     kind: ClassVar[str] = "top"
     capacity: int = CAPACITY
-    listed: tuple[tuple[str, int], ...] = ()
+    texts: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
     total: int = 0
     error: int = 0
 
@@ -51,24 +54,20 @@ class Top:
         if (texts.str.len_bytes() > TEXT_CHARACTERS).any():
             found = found.translated(texts.str.head(TEXT_CHARACTERS))
             texts = found.values
-        size = max(len(texts), 1)
-        # The first of a window has the greatest count, among equal counts the least text.
-        rank = size - 1 - texts.rank("ordinal").cast(pl.Int64).to_numpy() if len(texts) else np.empty(0, np.intp)
-        order = np.lexsort((rank[found.value], found.count, found.window))[::-1]
         names = texts.to_list()
-        counts = found.count[order]
-        values, ends = found.value[order], len(order)
+        order = _by_count(found, names)
+        values, counts, ends = found.value[order].tolist(), found.count[order], len(order)
+        listed = counts.tolist()
         cells = {}
-        for place, start in enumerate(found.starts.tolist()):
+        for place, (start, total) in enumerate(zip(found.starts.tolist(), found.known.tolist(), strict=True)):
             first, last = ends - found.bounds[place + 1], ends - found.bounds[place]
-            total = int(counts[first:last].sum())
-            error, stop = 0, last
-            if last - first > CAPACITY:
-                error = int(counts[first + CAPACITY])
-                stop = first + int(np.searchsorted(-counts[first : first + CAPACITY], -error))
-            own = [names[value] for value in values[first:stop].tolist()]
-            kept = counts[first:stop] - error if error else counts[first:stop]
-            cells[start] = cls(CAPACITY, tuple(zip(own, kept.tolist(), strict=True)), total, error)
+            if last - first <= CAPACITY:
+                kept, error = listed[first:last], 0
+            else:
+                error = listed[first + CAPACITY]
+                kept = [count - error for count in listed[first : first + CAPACITY] if count > error]
+            own = values[first : first + len(kept)]
+            cells[start] = cls(CAPACITY, tuple([names[value] for value in own]), tuple(kept), total, error)
         return cells
 
     @classmethod
@@ -79,27 +78,26 @@ class Top:
             least = ordered[capacity][1]
             ordered = [(text, count - least) for text, count in ordered[:capacity] if count > least]
             error += least
-        return cls(capacity, tuple(ordered), total, error)
+        return cls(capacity, tuple(text for text, _ in ordered), tuple(count for _, count in ordered), total, error)
 
     def items(self) -> list[tuple[str, int]]:
         """Return the texts and their counts, greatest first; each may lack up to `error`."""
-        return list(self.listed)
+        return list(zip(self.texts, self.counts, strict=True))
 
     def merge(self, other: Self) -> Self:
         """Return the most frequent of both; raises ValueError for another capacity."""
         if self.capacity != other.capacity:
             raise ValueError(f"lists of {self.capacity} and {other.capacity} values do not merge")
-        counts = dict(self.listed)
-        for text, count in other.listed:
+        counts = dict(self.items())
+        for text, count in other.items():
             counts[text] = counts.get(text, 0) + count
         total, error = self.total + other.total, self.error + other.error
         return self.from_counts(counts.items(), total, error, self.capacity)
 
     def pack(self) -> bytes:
         """Return total, error, counts and texts."""
-        counts = np.fromiter((count for _, count in self.listed), np.int64, len(self.listed))
-        head = _HEAD.pack(self.capacity, len(self.listed), self.total, self.error)
-        return head + whole_bytes(counts) + texts_bytes([text for text, _ in self.listed])
+        head = _HEAD.pack(self.capacity, len(self.texts), self.total, self.error)
+        return head + whole_bytes(self.counts) + texts_bytes(self.texts)
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
@@ -109,7 +107,7 @@ class Top:
         counts = reader.whole(size).tolist()
         texts = reader.texts(size)
         reader.end()
-        return cls(capacity, tuple(zip(texts, counts, strict=True)), total, error)
+        return cls(capacity, tuple(texts), tuple(counts), total, error)
 
 
 def texts_of(values: pl.Series) -> pl.Series:
@@ -119,3 +117,14 @@ def texts_of(values: pl.Series) -> pl.Series:
     ['1.5', '2.0']
     """
     return values.bin.encode("hex") if values.dtype == pl.Binary else values.cast(pl.String)
+
+
+def _by_count(found: Counted, names: list[str]) -> NDArray[np.intp]:
+    """Return the order of pairs: windows last to first, in each the greatest count first, then the least text."""
+    size = max(len(names), 1)
+    rank = np.empty(size, np.int64)
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(size)[::-1]
+    most = int(found.count.max()) + 1 if len(found.count) else 1
+    if len(found.starts) * most * size < _LARGEST_KEY:
+        return np.argsort((found.window * most + found.count) * size + rank[found.value])[::-1]
+    return np.lexsort((rank[found.value], found.count, found.window))[::-1]

@@ -27,6 +27,8 @@ from headrace.schemas.topics import (
     value_subject,
 )
 from headrace.stream_processors.record_loop import RecordLoop
+from headrace.stream_processors.sketches.registry import unpack_cell
+from headrace.stream_processors.sketches.tally import Tally
 from headrace.testing.stack import EmbeddedStack
 from headrace.transport.kafka import Headers, Topics, TransactionalWriter
 
@@ -43,6 +45,7 @@ status: active
 schema:
   - name: {dataset}
     logicalType: object
+    customProperties: [{{property: window, value: P1D}}]
     properties:
       - name: item
         logicalType: string
@@ -233,6 +236,11 @@ def test_rejected_rows_carry_every_reason_and_their_bytes(line: Line) -> None:
         ("item", 3, 1),
         ("price", 3, 0),
     ]
+    (window,) = delta["windows"]
+    (message, *_) = line.read(line.topic("raw"))
+    assert (window["clock"], window["rows"], window["rejected"]) == ("arrival", 3, 2)
+    assert window["start"] == message.timestamp()[1] // 86_400_000 * 86_400
+    assert unpack_cell(window["fields"]["item"]["counts"]) == Tally({"rows": 3, "nulls": 1})
 
 
 def test_interleaved_files_are_each_judged_by_their_own_contract(line: Line) -> None:
