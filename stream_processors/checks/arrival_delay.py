@@ -54,6 +54,7 @@ class ArrivalDelay(Check):
         found = delays.quantile(quantile) if isinstance(delays, Quantiles) else None
         if not isinstance(delays, Quantiles) or found is None:
             return not_checked(f"no record has {time_name(rule)}" if view.rows else "no rows", view.rows)
-        at_risk = round(delays.n * (1 - quantile))
+        upper = rule.bounds.upper if rule.bounds else None
+        at_risk = 0 if upper is None else round(delays.n * (1 - delays.share_below(upper)))
         detail = f"{100 * quantile:g} % of {delays.n:,} records arrived within {found:,.3g} s"
         return against_bounds(rule, found, rows=view.rows, at_risk=at_risk, detail=detail, error=delays.error(quantile))

@@ -27,7 +27,7 @@ SCHEMA_CHANGES: Final = "schema_changes"
 """Mapping[int, str]: how a schema differs from the one before it, by registry id: `compatible` or `breaking`."""
 
 KNOWN_SOURCES: Final = "known_sources"
-"""Mapping[str, int]: when each source was last seen before this window, by the rule's key, in event seconds."""
+"""Mapping[str, int]: start of the last window before this one that had records of a source, by the rule's key."""
 
 KNOWN_CONTENT: Final = "known_content"
 """Mapping[str, str]: contents of files in earlier windows: digest (see `replayed_file`) -> file id."""

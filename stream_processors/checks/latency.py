@@ -1,13 +1,14 @@
 """How old the newest record is."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import polars as pl
 
 from headrace.schemas.check_rules import CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.stream_processors.checks import facts
-from headrace.stream_processors.checks.base import WINDOW, Check, Verdict, View, against_bounds, not_checked
+from headrace.stream_processors.checks.base import WINDOW, Check, Outcome, Verdict, View, against_bounds, not_checked
 from headrace.stream_processors.checks.common import demand
 from headrace.stream_processors.checks.timing import (
     MICROS,
@@ -61,4 +62,5 @@ class Latency(Check):
         # Event time may be ahead of the newest row of this window, in others.
         age = float(now) - max(newest / MICROS, float(view.facts.get(facts.WATERMARK, newest / MICROS)))
         detail = f"the newest event is {age:,.0f} s old"
-        return against_bounds(rule, age, rows=view.rows, at_risk=view.rows, detail=detail)
+        found = against_bounds(rule, age, rows=view.rows, at_risk=0, detail=detail)
+        return replace(found, rows_at_risk=view.rows) if found.outcome is Outcome.FAIL else found

@@ -1,6 +1,7 @@
 """Records of a window."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import polars as pl
 
@@ -37,7 +38,8 @@ class RowCount(Check):
 
     def verdict(self, rule: CheckRule, view: View) -> Verdict:
         """Return the verdict on the count."""
-        found = against_bounds(
-            rule, float(view.rows), rows=view.rows, at_risk=view.rows, detail=f"{view.rows:,} records"
-        )
-        return not_checked("no rows") if not view.rows and found.outcome is Outcome.PASS else found
+        detail = f"{view.rows:,} records"
+        found = against_bounds(rule, float(view.rows), rows=view.rows, at_risk=0, detail=detail)
+        if found.outcome is Outcome.FAIL:
+            return replace(found, rows_at_risk=view.rows)
+        return found if view.rows else not_checked("no rows")

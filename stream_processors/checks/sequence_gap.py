@@ -26,9 +26,10 @@ from headrace.stream_processors.sketches.intervals import Intervals
 
 
 class SequenceGap(Check):
-    """How many numbers, or steps of time, are missing between the first and the last of each key.
+    """How many numbers, or steps of time, are missing between the first and the last of each key in a window.
 
-    Past 64 gaps a key they are estimated. Only 256 keys are held: with more it can fail, but not pass.
+    What is missing between two windows is in neither. Past 64 gaps a key they are estimated. Only 256 keys are held:
+    with more it can fail, but not pass.
     """
 
     name = "sequence_gap"

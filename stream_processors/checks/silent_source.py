@@ -9,10 +9,10 @@ from headrace.schemas.check_rules import CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.stream_processors.checks import facts
 from headrace.stream_processors.checks.base import (
-    EVENT,
     WINDOW,
     Check,
     Outcome,
+    Parameters,
     Verdict,
     View,
     against_bounds,
@@ -20,16 +20,17 @@ from headrace.stream_processors.checks.base import (
     not_checked,
 )
 from headrace.stream_processors.checks.common import demand, named
-from headrace.stream_processors.checks.timing import MOMENTS, TimeParameters, key_text, names_problem
+from headrace.stream_processors.checks.timing import key_text, names_problem
 from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.sketches.seen import LastSeen
+from headrace.stream_processors.sketches.top import TEXT_CHARACTERS
 
 
 class SilentSource(Check):
     """How many sources (values of the key fields) were not seen for some windows, at the end of this one.
 
     Expected are the sources that the rule lists, else those of earlier windows (fact `known_sources`). A window without
-    any record is looked at, too. Of more than 1,000 sources it cannot pass.
+    any record is looked at, too. With more than 1,000 sources it can fail, but not pass.
     """
 
     name = "silent_source"
@@ -38,7 +39,7 @@ class SilentSource(Check):
     summary = "sources that sent nothing for a number of windows"
     needs_fields = 1
 
-    class Model(TimeParameters):
+    class Model(Parameters):
         """Its parameters."""
 
         sources: list[str] = Field(
@@ -47,14 +48,13 @@ class SilentSource(Check):
         windows: int = Field(default=1, ge=1, description="Windows of silence from which on a source counts as silent.")
 
     def problem(self, rule: CheckRule, kinds: Mapping[str, Kind]) -> str:
-        """Return that a field is unknown or the time is none."""
-        time = given(self.Model, rule).field
-        return names_problem(rule.fields, kinds) or names_problem([time] if time else [], kinds, MOMENTS)
+        """Return that a field is unknown."""
+        return names_problem(rule.fields, kinds)
 
     def cells(self, rule: CheckRule, batch: pl.DataFrame) -> Mapping[int, Mapping[str, Cell]]:
-        """Return when each source was last seen in each window."""
-        time = given(self.Model, rule).field or EVENT
-        rows = batch.select(WINDOW, key_text(rule.fields).alias("key"), pl.col(time).alias("time"))
+        """Return the window itself as the time at which its sources were seen: that holds for either clock."""
+        time = pl.from_epoch(pl.col(WINDOW)).cast(pl.Datetime("us"))
+        rows = batch.select(WINDOW, key_text(rule.fields).alias("key"), time.alias("time"))
         return {start: {"seen": cell} for start, cell in LastSeen.by_window(rows, "key", "time").items()}
 
     def sentence(self, rule: CheckRule) -> str:
@@ -67,7 +67,7 @@ class SilentSource(Check):
         chosen, seen = given(self.Model, rule), view.cells.get("seen")
         here = seen if isinstance(seen, LastSeen) else LastSeen()
         earlier: Mapping[str, int] | None = view.facts.get(facts.KNOWN_SOURCES)
-        expected = chosen.sources or list(earlier or {})
+        expected = [source[:TEXT_CHARACTERS] for source in chosen.sources] or list(earlier or {})
         if not expected:
             return not_checked("no source is known from before, and the rule lists none", view.rows)
         since = view.end - chosen.windows * (view.end - view.start)

@@ -148,7 +148,7 @@ def check_of(demand: CheckRule) -> Check:
 
 
 @each_rule
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(rows=ROWS, data=st.data())
 def test_any_split_and_order_of_the_rows_gives_the_same_verdict(
     demand: CheckRule, rows: list[dict[str, Any]], data: st.DataObject
@@ -166,7 +166,7 @@ def test_any_split_and_order_of_the_rows_gives_the_same_verdict(
 
 
 @each_rule
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(rows=ROWS)
 def test_a_verdict_is_the_same_after_its_state_was_stored(demand: CheckRule, rows: list[dict[str, Any]]) -> None:
     check = check_of(demand)

@@ -70,11 +70,19 @@ def test_silent_source_names_the_sources_that_are_gone() -> None:
 def test_silent_source_waits_for_the_windows_it_was_told() -> None:
     demand = rule("silent_source", "name", windows=3)
     batch = frame(name=["a"])
-    recently = {facts.KNOWN_SOURCES: {"a": NOON - 1, "b": NOON - 7200}}
-    long_ago = {facts.KNOWN_SOURCES: {"a": NOON - 1, "b": NOON - 7201}}
+    recently = {facts.KNOWN_SOURCES: {"a": NOON - 3600, "b": NOON - 7200}}
+    long_ago = {facts.KNOWN_SOURCES: {"a": NOON - 3600, "b": NOON - 10_800}}
     assert judged(demand, batch, facts=recently).outcome is Outcome.PASS
     assert judged(demand, batch, facts=long_ago).outcome is Outcome.FAIL
     assert judged(rule("silent_source", "name", windows=3, sources=["a"]), batch).outcome is Outcome.NOT_CHECKED
+
+
+def test_silent_source_needs_no_event_time() -> None:
+    batch = frame(name=["a", "b"], at=[None, None])
+    assert judged(rule("silent_source", "name", sources=["a", "b"]), batch).outcome is Outcome.PASS
+    assert judged(rule("silent_source", "name", sources=["a", "z" * 80]), batch).observed == 1.0
+    long = frame(name=["z" * 80])
+    assert judged(rule("silent_source", "name", sources=["z" * 80]), long).outcome is Outcome.PASS
 
 
 def test_latency_is_the_age_of_the_newest_event() -> None:
@@ -95,7 +103,9 @@ def test_arrival_delay_fails_only_beyond_its_error() -> None:
     assert inside.outcome is Outcome.PASS
     assert inside.observed == pytest.approx(95, abs=inside.error + 0.5)
     assert judged(rule("arrival_delay", bounds=Bounds(upper=94.9), quantile=0.95), batch).outcome is Outcome.PASS
-    assert judged(rule("arrival_delay", bounds=Bounds(upper=90), quantile=0.95), batch).outcome is Outcome.FAIL
+    late = judged(rule("arrival_delay", bounds=Bounds(upper=90), quantile=0.95), batch)
+    assert late.outcome is Outcome.FAIL
+    assert 9 <= late.rows_at_risk <= 12
     assert judged(rule("arrival_delay", bounds=Bounds(upper=0)), frame(at=[0.0], delay=-5.0)).outcome is Outcome.PASS
 
 
