@@ -1,6 +1,7 @@
 """Names and literals in the warehouse's SQL: checked or escaped here, and nowhere else."""
 
 import re
+from datetime import UTC, date, datetime
 
 from headrace.errors import WarehouseRefused
 
@@ -31,3 +32,24 @@ def literal(text: str) -> str:
 def table_name(table: str) -> str:
     """Return a table's full, quoted name."""
     return f"{DATABASE}.{identifier(table)}"
+
+
+def value_text(value: object) -> str:
+    """Return a constant of a contract with its type, as SQL: None, bool, int, float, str, date or datetime.
+
+    >>> value_text(2.5), value_text(True), value_text(date(2024, 1, 31))
+    ('toFloat64(2.5)', 'true', "toDate32('2024-01-31')")
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"toInt64({value})"
+    if isinstance(value, float):
+        return f"toFloat64({value!r})"
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC) if value.tzinfo else value
+        text = moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+        return f"toDateTime64({literal(text)}, 6, 'UTC')"
+    return f"toDate32({literal(value.isoformat())})" if isinstance(value, date) else literal(str(value))

@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
-from typing import ClassVar, Final
+from dataclasses import replace
+from typing import ClassVar, Final, TypeVar
 
 import polars as pl
 
@@ -11,11 +12,22 @@ from headrace.schemas.check_rules import Bounds, CheckRule, Unit
 from headrace.schemas.expression import Kind
 from headrace.schemas.record import FieldType
 from headrace.schemas.rules import Check as RowDemand
-from headrace.stream_processors.checks.base import Check, Verdict, View, not_checked, share_verdict
+from headrace.stream_processors.checks.base import (
+    Check,
+    FieldFigure,
+    Verdict,
+    View,
+    against_bounds,
+    not_checked,
+    share_verdict,
+)
+from headrace.stream_processors.checks.row_sql import broken_sql
+from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.steps.row_checks import broken_rows
 
 NUMBERS: Final = frozenset({Kind.WHOLE, Kind.NUMBER})
 TEXTS: Final = frozenset({Kind.TEXT})
+C = TypeVar("C", bound=Cell)
 FRACTIONS: Final = frozenset({FieldType.FLOAT, FieldType.DOUBLE})
 
 
@@ -59,7 +71,7 @@ class RowCheck(Check):
 
     unit = Unit.PERCENT
     needs_fields = 1
-    what: ClassVar[str]
+    what: ClassVar[str] = "a value that breaks the rule"
 
     @abstractmethod
     def row_demand(self, rule: CheckRule) -> RowDemand:
@@ -69,9 +81,18 @@ class RowCheck(Check):
         """Return the rows that break the demand."""
         return broken_rows(self.row_demand(rule), rule.fields[0], field_type(rule, rule.fields[0]))
 
+    def sql(self, rule: CheckRule) -> Mapping[str, str] | None:
+        """Return the count of rows that break the demand, in ClickHouse."""
+        broken = broken_sql(self.row_demand(rule), rule.fields[0], field_type(rule, rule.fields[0]))
+        return {"failed": f"countIf({broken})"}
+
+    def sentence(self, rule: CheckRule) -> str:
+        """Return the demand."""
+        return f"{demand(rule)} of {named(rule)} may be {self.what}"
+
     def verdict(self, rule: CheckRule, view: View) -> Verdict:
         """Return the verdict on the share of rows that break it."""
-        return counted_verdict(rule, view, f"have {named(rule)} {self.what}")
+        return counted_verdict(rule, view, f"have in {named(rule)} {self.what}")
 
 
 def counted_verdict(rule: CheckRule, view: View, what: str) -> Verdict:
@@ -79,3 +100,28 @@ def counted_verdict(rule: CheckRule, view: View, what: str) -> Verdict:
     if view.rows and "failed" not in view.counts:
         return not_checked("its rows were not counted", view.rows)
     return share_verdict(rule, view.counts.get("failed", 0), view.rows, what)
+
+
+def profile_cell(view: View, name: str, figure: FieldFigure, kind: type[C]) -> C:
+    """Return a figure of a field's profile; the empty cell where the profile has none."""
+    cell = view.fields.get(name, {}).get(figure)
+    return cell if isinstance(cell, kind) else kind()
+
+
+def own_cell(view: View, name: str, kind: type[C]) -> C:
+    """Return a cell of the rule itself; the empty cell where there is none."""
+    cell = view.cells.get(name)
+    return cell if isinstance(cell, kind) else kind()
+
+
+def bounds_problem(rule: CheckRule) -> str:
+    """Return that the rule has no bounds, where the check has none of its own."""
+    return "" if rule.bounds else "it needs a threshold: add mustBe, mustBeBetween, mustBeLessThan, ..."
+
+
+def bounded(
+    rule: CheckRule, unless: Bounds, observed: float, *, rows: int, at_risk: int, detail: str, error: float = 0.0
+) -> Verdict:
+    """Return `against_bounds` for a check that has bounds of its own where the contract says none."""
+    asked = rule if rule.bounds else replace(rule, bounds=unless)
+    return against_bounds(asked, observed, rows=rows, at_risk=at_risk, detail=detail, error=error)

@@ -34,3 +34,10 @@ KNOWN_CONTENT: Final = "known_content"
 
 SKIPPED_FILES: Final = "skipped_files"
 """Mapping[str, str]: files that were skipped because the same bytes had come in before: name -> first name."""
+
+CONTROL_TOTALS: Final = "control_totals"
+"""Mapping[str, float]: what manifests or trailers say of the files in view: `rows`, and sums by field name."""
+
+STAGE_ROWS: Final = "stage_rows"
+"""Mapping[str, int]: records of the files or window in view at each stage: `consumed` (read from the raw topic),
+`quarantined`, `produced` (written to the valid topic), `inserted` (in the warehouse)."""

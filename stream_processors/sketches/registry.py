@@ -9,6 +9,7 @@ from headrace.stream_processors.sketches.keys import KeySet
 from headrace.stream_processors.sketches.lengths import Lengths
 from headrace.stream_processors.sketches.moments import Moments
 from headrace.stream_processors.sketches.quantiles import Quantiles
+from headrace.stream_processors.sketches.runs import Runs
 from headrace.stream_processors.sketches.seen import LastSeen
 from headrace.stream_processors.sketches.tally import Tally
 from headrace.stream_processors.sketches.top import Top
@@ -26,6 +27,7 @@ KINDS: dict[int, type[Cell]] = {
     9: LastSeen,
     10: Intervals,
     11: Lengths,
+    12: Runs,
 }
 VERSION = 1
 _HEADS = {cell: bytes((number, VERSION)) for number, cell in KINDS.items()}

@@ -23,6 +23,7 @@ from headrace.stream_processors.sketches.lengths import Lengths, shapes
 from headrace.stream_processors.sketches.moments import Moments
 from headrace.stream_processors.sketches.quantiles import Quantiles
 from headrace.stream_processors.sketches.registry import KINDS, pack_cell, unpack_cell
+from headrace.stream_processors.sketches.runs import Runs
 from headrace.stream_processors.sketches.seen import LastSeen
 from headrace.stream_processors.sketches.tally import Tally
 from headrace.stream_processors.sketches.top import Top
@@ -98,7 +99,8 @@ def near(left: Moments, right: Moments) -> bool:
 
 def test_every_kind_is_tried() -> None:
     tried = {type(subject.zero) for subject in SUBJECTS.values()}
-    assert tried == set(KINDS.values())
+    # Runs are bound to the order of rows: test_check_laws_b.py holds them to their laws.
+    assert tried == set(KINDS.values()) - {Runs}
     assert len({cell.kind for cell in KINDS.values()}) == len(KINDS) >= 11
 
 
