@@ -28,6 +28,8 @@ The stored rows do not have it: whoever runs a check's SQL that names it defines
 _event`."""
 SCHEMA_ID = "_schema"
 """The batch column with the registry's id of the schema that each record was decoded with, Int64."""
+ABSENT = "_absent"
+"""The batch column of fields that the records do not have (the batch has them, as null): names with spaces between."""
 
 
 class Outcome(StrEnum):

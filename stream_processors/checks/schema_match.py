@@ -10,6 +10,7 @@ from headrace.schemas.codec import polars_schema
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.stream_processors.checks import facts
 from headrace.stream_processors.checks.base import (
+    ABSENT,
     WINDOW,
     Check,
     Parameters,
@@ -42,7 +43,9 @@ class SchemaMatch(Check):
 
     def cells(self, rule: CheckRule, batch: pl.DataFrame) -> Mapping[int, Mapping[str, Cell]]:
         """Return the records of each window by difference; a batch has one schema."""
-        found = _differences(_polars_types(rule.types), {name: _type(kind) for name, kind in batch.schema.items()})
+        absent = batch[ABSENT].head(1).str.split(" ").explode().to_list() if ABSENT in batch.columns else []
+        types = {name: _type(kind) for name, kind in batch.schema.items() if name not in absent}
+        found = _differences(_polars_types(rule.types), types)
         windows = batch.group_by(WINDOW).len().drop_nulls().iter_rows()
         return {start: {"fields": Tally(dict.fromkeys((_COMPARED, *found), rows))} for start, rows in windows}
 

@@ -14,7 +14,7 @@ from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule, WindowSpec
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.record import RecordField, RecordSchema
-from headrace.stream_processors.checks.base import ARRIVED, SCHEMA_ID, WINDOW, Check
+from headrace.stream_processors.checks.base import ABSENT, ARRIVED, SCHEMA_ID, WINDOW, Check
 from headrace.stream_processors.sketches.grouped import Counted, Windows, counted
 from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.steps.field_profile import field_cells
@@ -120,8 +120,10 @@ def _prepared(frame: pl.DataFrame, fields: Sequence[RecordField], spec: WindowSp
     arrived = origin.arrived.cast(pl.Int64).alias(ARRIVED)
     wanted = polars_schema(RecordSchema("batch", tuple(fields)))
     rejected = pl.lit(value=False) if origin.rejected is None else origin.rejected.alias(_REJECTED)
+    absent = [known.name for known in fields if known.name not in frame.columns]
     return frame.with_columns(
-        *(pl.lit(None, wanted[known.name]).alias(known.name) for known in fields if known.name not in frame.columns),
+        *(pl.lit(None, wanted[name]).alias(name) for name in absent),
+        pl.lit(" ".join(absent)).alias(ABSENT),
         event,
         arrived,
         starts_of(event.to_physical(), spec),

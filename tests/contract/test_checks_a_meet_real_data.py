@@ -1,15 +1,18 @@
 """Checks of completeness, coverage, time and repetition on the real flights of 2013 give the known figures."""
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 import pytest
 
 from headrace.schemas.check_catalog import check_named
-from headrace.schemas.check_rules import Bounds, CheckRule, Unit
+from headrace.schemas.check_rules import Bounds, CheckRule, Unit, WindowSpec
 from headrace.schemas.expression import KIND_OF
 from headrace.stream_processors.checks import facts
-from headrace.stream_processors.checks.base import WINDOW, Check, Outcome, Verdict, View
+from headrace.stream_processors.checks.base import ARRIVED, WINDOW, Check, Outcome, Verdict, View
+from headrace.stream_processors.sketches.registry import unpack_cell
+from headrace.stream_processors.steps.window_profile import Origin, window_deltas
 from headrace.testing.check_views import merged_views, views_of
 from headrace.testing.real_rows import as_batch, real_records
 
@@ -48,40 +51,42 @@ REPEATED = PLANES.height - PLANES.n_unique()
 KEY = ["month", "day", "carrier", "flight", "origin"]
 
 
+KNOWN_RESULTS: list[tuple[CheckRule, float, Outcome]] = [
+    (rule("schema_match"), 0, Outcome.PASS),
+    (rule("schema_change"), 0, Outcome.PASS),
+    (rule("parse_errors"), 0, Outcome.PASS),
+    (rule("lossy_cast", "distance", to="int"), 0, Outcome.PASS),
+    (rule("lossy_cast", "carrier", unit=Unit.ROWS, to="long"), 336_776, Outcome.FAIL),
+    (rule("encoding", "carrier", "tailnum", "dest"), 0, Outcome.PASS),
+    (rule("missing_rate", "tailnum", unit=Unit.ROWS, sentinels=["NA"]), 2_512, Outcome.FAIL),
+    (rule("missing_rate", "dep_time", unit=Unit.ROWS, sentinels=[0]), 8_255, Outcome.FAIL),
+    (
+        rule("complete_rows", "dep_time", "arr_time", "air_time", unit=Unit.ROWS, bounds=Bounds(lower=1)),
+        327_346,
+        Outcome.PASS,
+    ),
+    (rule("conditional_required", "arr_time", unit=Unit.ROWS, when="dep_time is not null"), 458, Outcome.FAIL),
+    (rule("row_count", bounds=Bounds(lower=336_776, upper=336_776)), 336_776, Outcome.PASS),
+    (rule("silent_source", "origin", sources=["EWR", "JFK", "LGA"]), 0, Outcome.PASS),
+    (rule("segment_coverage", "carrier", segments=CARRIERS), 100, Outcome.PASS),
+    (
+        rule("segment_coverage", "carrier", unit=Unit.ROWS, bounds=Bounds(lower=16), segments=CARRIERS, at_least=100),
+        15,
+        Outcome.FAIL,
+    ),
+    (rule("late_rate", unit=Unit.ROWS, after_secs=7_198), 46, Outcome.FAIL),
+    (rule("future_time"), 0, Outcome.PASS),
+    (rule("sequence_gap", "time_hour", step_secs=3600), HOURS - TIMES.n_unique(), Outcome.FAIL),
+    (rule("duplicate_key", *KEY, unit=Unit.ROWS), 0, Outcome.PASS),
+    (rule("duplicate_key", "month", "day", "tailnum", unit=Unit.ROWS), REPEATED, Outcome.FAIL),
+    (rule("replayed_file"), 0, Outcome.PASS),
+]
+OTHER = [rule("arrival_delay"), rule("latency"), rule("out_of_order", key=["origin"]), rule("volume_anomaly")]
+
+
 @pytest.mark.parametrize(
     ("demand", "observed", "outcome"),
-    [
-        (rule("schema_match"), 0, Outcome.PASS),
-        (rule("schema_change"), 0, Outcome.PASS),
-        (rule("parse_errors"), 0, Outcome.PASS),
-        (rule("lossy_cast", "distance", to="int"), 0, Outcome.PASS),
-        (rule("lossy_cast", "carrier", unit=Unit.ROWS, to="long"), 336_776, Outcome.FAIL),
-        (rule("encoding", "carrier", "tailnum", "dest"), 0, Outcome.PASS),
-        (rule("missing_rate", "tailnum", unit=Unit.ROWS, sentinels=["NA"]), 2_512, Outcome.FAIL),
-        (rule("missing_rate", "dep_time", unit=Unit.ROWS, sentinels=[0]), 8_255, Outcome.FAIL),
-        (
-            rule("complete_rows", "dep_time", "arr_time", "air_time", unit=Unit.ROWS, bounds=Bounds(lower=1)),
-            327_346,
-            Outcome.PASS,
-        ),
-        (rule("conditional_required", "arr_time", unit=Unit.ROWS, when="dep_time is not null"), 458, Outcome.FAIL),
-        (rule("row_count", bounds=Bounds(lower=336_776, upper=336_776)), 336_776, Outcome.PASS),
-        (rule("silent_source", "origin", sources=["EWR", "JFK", "LGA"]), 0, Outcome.PASS),
-        (rule("segment_coverage", "carrier", segments=CARRIERS), 100, Outcome.PASS),
-        (
-            rule(
-                "segment_coverage", "carrier", unit=Unit.ROWS, bounds=Bounds(lower=16), segments=CARRIERS, at_least=100
-            ),
-            15,
-            Outcome.FAIL,
-        ),
-        (rule("late_rate", unit=Unit.ROWS, after_secs=7_198), 46, Outcome.FAIL),
-        (rule("future_time"), 0, Outcome.PASS),
-        (rule("sequence_gap", "time_hour", step_secs=3600), HOURS - TIMES.n_unique(), Outcome.FAIL),
-        (rule("duplicate_key", *KEY, unit=Unit.ROWS), 0, Outcome.PASS),
-        (rule("duplicate_key", "month", "day", "tailnum", unit=Unit.ROWS), REPEATED, Outcome.FAIL),
-        (rule("replayed_file"), 0, Outcome.PASS),
-    ],
+    KNOWN_RESULTS,
     ids=lambda value: f"{value.check}-{'-'.join(value.fields)}" if isinstance(value, CheckRule) else "",
 )
 def test_a_check_of_the_year_says_what_is_known(demand: CheckRule, observed: float, outcome: Outcome) -> None:
@@ -127,3 +132,39 @@ def test_daily_volume_is_usual_but_for_holidays() -> None:
     assert {str(day) for day in days} >= {"2013-07-04", "2013-11-28", "2013-11-29"}
     assert len(days) <= 40
     assert list(found.values()).count(Outcome.NOT_CHECKED) == 28
+
+
+def test_the_judges_pass_gives_the_figures_of_every_check_on_both_clocks() -> None:
+    rules = [
+        replace(demand, id=str(place)) for place, demand in enumerate([*(row[0] for row in KNOWN_RESULTS), *OTHER])
+    ]
+    january = as_batch(RECORDS.filter(pl.col("month") == 1), "time_hour", DAY)
+    records = january.select([*TYPES, "_file", "_row"])
+    origin = Origin(january[ARRIVED], 1)
+    deltas = window_deltas(records, CONTRACT.record_fields, rules, WindowSpec("time_hour", DAY), origin)
+    by_arrival = january.with_columns((pl.col(ARRIVED) // (DAY * 1_000_000) * DAY).alias(WINDOW))
+    for demand in rules:
+        check: Check = check_named(demand.check)
+        expected = {
+            (clock, start): (view.counts, view.cells)
+            for clock, batch in (("event", january), ("arrival", by_arrival))
+            for start, view in views_of(check, demand, batch).items()
+        }
+        given = {
+            (delta.clock, delta.start): (
+                delta.counts.get(demand.id, {}),
+                {name: unpack_cell(cell) for name, cell in delta.cells.get(demand.id, {}).items()},
+            )
+            for delta in deltas
+        }
+        assert given == expected, demand
+
+
+def test_a_field_that_the_file_lacks_is_absent_although_the_judge_fills_it_in() -> None:
+    records = RECORDS.head(100).drop("tailnum")
+    origin, demand = Origin(pl.Series([0] * 100), 1), rule("schema_match")
+    (delta, *_) = window_deltas(records, CONTRACT.record_fields, [demand], WindowSpec(), origin)
+    cells = {name: unpack_cell(cell) for name, cell in delta.cells[demand.id].items()}
+    found = check_named("schema_match").verdict(demand, View(delta.start, delta.start + DAY, 100, cells=cells))
+    assert (found.outcome, found.observed, found.rows_at_risk) == (Outcome.FAIL, 1.0, 100)
+    assert "tailnum is absent" in found.detail
