@@ -13,6 +13,7 @@ from headrace.schemas.check_rules import CheckRule, WindowSpec
 from headrace.schemas.contract_checks import CheckReader
 from headrace.schemas.contract_fields import (
     FIELD_NULLS,
+    MISSING_MEANS,
     ContractField,
     find_property,
     read_field,
@@ -157,7 +158,7 @@ def _read_rules(document: Document, fields: Sequence[ContractField], window: Win
     reader = CheckReader({field.name: field.type.type for field in fields}, critical, findings)
     for number, (found, known) in enumerate(zip(schema.properties, fields, strict=True)):
         where = (*place, "properties", number)
-        known_properties(found.custom_properties, (FIELD_NULLS,), where, findings)
+        known_properties(found.custom_properties, (FIELD_NULLS, MISSING_MEANS), where, findings)
         field_rules(found, known, where, reader, findings)
     record_rules(schema, kinds, place, reader, findings)
     promise_keys(schema, place, reader)

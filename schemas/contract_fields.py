@@ -11,6 +11,7 @@ from headrace.schemas.problems import Place, Problem
 from headrace.schemas.record import FieldType, RecordField
 
 FIELD_NULLS = "headrace.nullValues"
+MISSING_MEANS = "headrace.missingMeans"
 # logical type -> the physical types it may have; the first is what an empty physicalType means.
 PHYSICAL: dict[str, tuple[FieldType, ...]] = {
     "string": (FieldType.STRING, FieldType.ENUM, FieldType.UUID, FieldType.BYTES, FieldType.FIXED),
@@ -38,7 +39,9 @@ class ContractField:
 
     `name` is the safe name everywhere downstream, `source_name` what the file calls it, `type` the field of the record
     schema. `zone` is the time zone that timestamps without one are in; empty: such a value does not fit. `null_values`
-    are the spellings, next to the empty one, that mean a missing value in this field.
+    are the spellings, next to the empty one, that mean a missing value in this field; `missing_means` says in words
+    what has happened where it is missing. `personal` fields (tag pii, or classification restricted or confidential) are
+    counted, and their values are shown nowhere.
     """
 
     name: str
@@ -48,6 +51,8 @@ class ContractField:
     description: str = ""
     zone: str = ""
     null_values: tuple[str, ...] = ()
+    missing_means: str = ""
+    personal: bool = False
 
 
 def read_field(found: Property, nulls: tuple[str, ...], place: Place, problems: list[Problem]) -> ContractField:
@@ -66,7 +71,25 @@ def read_field(found: Property, nulls: tuple[str, ...], place: Place, problems: 
         description=" ".join((found.description or "").split()),
         zone=_zone(found, place, problems),
         null_values=tuple(dict.fromkeys((*nulls, *own_nulls))),
+        missing_means=_missing_means(found, place, problems),
+        personal=_personal(found),
     )
+
+
+def _missing_means(found: Property, place: Place, problems: list[Problem]) -> str:
+    said = find_property(found.custom_properties, MISSING_MEANS)
+    if said is None:
+        return ""
+    if not isinstance(said.value, str) or not said.value.strip():
+        hint = 'write words that go on from "it is empty because", e.g. "the flight was cancelled"'
+        problems.append(Problem((*place, "customProperties"), f"{MISSING_MEANS} has a wrong value", said.value, hint))
+        return ""
+    return " ".join(said.value.split())
+
+
+def _personal(found: Property) -> bool:
+    tags = found.tags if isinstance(found.tags, list) else []
+    return "pii" in tags or (found.classification or "").lower() in {"restricted", "confidential"}
 
 
 def find_property(properties: Sequence[CustomProperty], name: str) -> CustomProperty | None:

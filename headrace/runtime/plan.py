@@ -19,6 +19,7 @@ STAGES: dict[str, str] = {
     "sink": "headrace.sinks.app",
     "receipts": "headrace.sinks.receipts",
     "quality": "headrace.stream_processors.quality_app",
+    "advisor": "headrace.stream_processors.advisor",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from headrace.stream_processors.steps.segments import Segment
 
 MISSING_CHECKS = frozenset({"null_rate", "missing_rate", "conditional_required", "complete_rows"})
-TIME_PARTS = frozenset({"day", "hour", "weekday", "month"})
+TIME_PARTS = frozenset({"date", "hour_of_day", "weekday"})
 TOGETHER_SHARE = 0.95
 CONCENTRATED_LIFT = 3.0
 CONSTANT_ROWS = 1_000

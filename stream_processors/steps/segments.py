@@ -83,7 +83,9 @@ def _strength(segment: Segment, failed: int) -> float:
 
 
 def _explained(segment: Segment, other: Segment) -> bool:
-    """Return True if `other` says the same with fewer words: one of its parts more, and hardly sharper."""
+    """Return True if `other` says the same: the same rows, or a part of it without being much sharper."""
+    if (segment.rows, segment.rate) == (other.rows, other.rate):
+        return True
     shared = all(segment.parts.get(column) == value for column, value in other.parts.items())
     reverse = all(other.parts.get(column) == value for column, value in segment.parts.items())
     return (shared and segment.lift < 1.5 * other.lift) or (reverse and other.share >= 0.8 * segment.share)

@@ -15,7 +15,7 @@ from headrace.testing.flood import SEED, Flood, Onlooker, make_flood
 from headrace.testing.line import RunningLine
 
 pytestmark = pytest.mark.stack
-PARTS = ("watcher", "judge", "sink", "receipts", "quality", "registry", "warehouse", "kafka")
+PARTS = ("watcher", "judge", "sink", "receipts", "quality", "advisor", "registry", "warehouse", "kafka")
 PAIRS = tuple(itertools.combinations(PARTS, 2))
 MAY_REPEAT_ALERTS = {"quality", "kafka"}
 # Fewer make a soak shorter; a repeat of a failure needs the same number beside the same seed.

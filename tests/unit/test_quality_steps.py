@@ -154,7 +154,7 @@ def test_small_support_is_no_finding() -> None:
 
 
 def storm() -> Finding:
-    days = rank([Counted({"day": "2013-02-08"}, 472, 930), Counted({"day": "2013-02-09"}, 393, 684)], 8_255, 336_776)
+    days = rank([Counted({"date": "2013-02-08"}, 472, 930), Counted({"date": "2013-02-09"}, 393, 684)], 8_255, 336_776)
     return Finding(
         "flights",
         "departed",

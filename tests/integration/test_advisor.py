@@ -1,0 +1,118 @@
+"""The advisor over real rows: cancelled days of the flights of 2013 are found, named, and turned into advice."""
+
+import io
+import threading
+from contextlib import closing
+from typing import Any
+
+import polars as pl
+import pytest
+
+from headrace.runtime.samples import sample_csv
+from headrace.schemas.contract import Contract, parse_contract
+from headrace.schemas.contract_store import ContractStore, shipped_contract
+from headrace.schemas.registry import Registry
+from headrace.schemas.sql_text import table_name
+from headrace.schemas.system import frame_system, read_system
+from headrace.schemas.topics import ADVICE, ALERTS, SYSTEM_TOPICS
+from headrace.sinks.ddl import apply_ddl
+from headrace.sinks.tables import create_table
+from headrace.stream_processors.advisor import Advisor
+from headrace.stream_processors.evidence import Investigator
+from headrace.testing.line import wait_for
+from headrace.testing.stack import EmbeddedStack
+from headrace.transport.follow import read_topic
+from headrace.transport.kafka import Topics
+from headrace.transport.plain import write_plainly
+from headrace.transport.warehouse import Warehouse
+
+pytestmark = pytest.mark.stack
+DATASET = "advised_flights"
+
+
+def contract_of() -> Contract:
+    text = shipped_contract("flights")
+    assert text is not None
+    return parse_contract(text.replace("name: flights\n", f"name: {DATASET}\n"), "advised.odcs.yaml")
+
+
+@pytest.fixture(scope="module")
+def contract(stack: EmbeddedStack) -> Contract:
+    """Store the real flights as the sink would, and their contract."""
+    found = contract_of()
+    Topics(stack.settings.kafka_client()).ensure(SYSTEM_TOPICS)
+    frame = pl.read_csv(io.BytesIO(sample_csv("flights")), null_values=["NA"], try_parse_dates=True).with_columns(
+        pl.col("time_hour").dt.replace_time_zone(None).cast(pl.Datetime("us")),
+        _file=pl.lit("0123456789abcdef"),
+        _row=pl.int_range(pl.len()),
+        _topic=pl.lit(f"{DATASET}.valid"),
+        _partition=pl.lit(0, pl.Int32),
+        _offset=pl.int_range(pl.len()),
+        _ingested_at=pl.lit(0, pl.Int64).cast(pl.Datetime("ms")),
+    )
+    block = io.BytesIO()
+    frame.write_parquet(block, compression="uncompressed")
+    with Warehouse(stack.settings) as warehouse:
+        apply_ddl(warehouse)
+        warehouse.execute(create_table(found.record_schema))
+        warehouse.insert(table_name(DATASET), frame.columns, block.getvalue(), data_format="Parquet", token="once")
+    client = stack.settings.kafka_client()
+    with (
+        closing(Registry(stack.settings)) as registry,
+        closing(ContractStore(stack.settings, client, registry)) as store,
+    ):
+        store.record(found)
+    return found
+
+
+def alert_of(contract: Contract) -> dict[str, Any]:
+    """Return the alert that the window of 9 February would raise."""
+    day = 1_360_368_000_000_000
+    return {
+        "alert_id": "a" * 32, "dataset": DATASET, "rule": "cancelled_flights", "state": "open", "severity": "warning",
+        "observed": 57.5, "bound": 10.0, "rows": 684, "rows_at_risk": 393, "file": "", "file_name": "", "reasons": {},
+        "message": "393 of 684 have no dep_time", "hint": "", "trace_id": "", "contract_version": contract.version,
+        "owner": contract.owner, "raised_at": day, "clock": "event", "window_start": day,
+        "window_end": day + 86_400_000_000, "unit": "percent", "field": "dep_time", "subject": "b" * 32,
+    }  # fmt: skip
+
+
+def test_missing_departures_lead_to_the_cancelled_days_of_the_february_storm(
+    stack: EmbeddedStack, contract: Contract
+) -> None:
+    client = stack.settings.kafka_client()
+    with closing(Registry(stack.settings)) as registry:
+        framed = frame_system("alert", registry.system_id(ALERTS, "alert"), alert_of(contract))
+    write_plainly(client, ALERTS, b"a" * 32, framed)
+    stop = threading.Event()
+    with closing(Advisor(stack.settings, stop)) as advisor:
+        thread = threading.Thread(target=advisor.run)
+        thread.start()
+        try:
+            wait_for(lambda: bool(ours(stack, ADVICE)), 40.0, lambda: "advice", 0.3)
+        finally:
+            stop.set()
+            thread.join()
+    advice = {one["symptom"]: one for one in ours(stack, ADVICE)}["absent_events"]
+    assert "date=2013-02-08" in advice["segment"]
+    assert "date=2013-02-09" in advice["segment"]
+    assert "the flight was cancelled" in advice["cause"]
+    assert any("dep_delay" in text and "air_time" in text for text in advice["evidence"])
+    first, enriched = ours(stack, ALERTS)
+    assert (first["segments"], first["samples"]) == ([], [])
+    assert enriched["segments"][0]["name"].startswith("date=2013-02-0")
+    assert len(enriched["samples"]) == 5
+    assert enriched["advice_id"] == advice["advice_id"]
+
+
+def test_column_that_always_says_the_same_is_found(stack: EmbeddedStack, contract: Contract) -> None:
+    with Warehouse(stack.settings) as warehouse:
+        found = {finding.field: finding for finding in Investigator(warehouse).constants(contract)}
+    assert (found["year"].distinct, found["year"].top[0][0]) == (1.0, "2013")
+    assert found["dep_time"].distinct != 1.0
+
+
+def ours(stack: EmbeddedStack, topic: str) -> list[dict[str, Any]]:
+    name = {ALERTS: "alert", ADVICE: "advice"}[topic]
+    values = [read_system(name, message.value) for message in read_topic(stack.settings.kafka_client(), topic)]
+    return [value for value in values if value["dataset"] == DATASET]
