@@ -41,7 +41,15 @@ def line_report(phase: str = "running", **processes: dict[str, Any]) -> Supervis
 
 
 def tell_stage(home: Path, stage: str, **figures: Any) -> None:
-    told = {"state": "running", "pid": os.getpid(), "rows": 1_234, "rows_per_s": 56.0, "lag": 0, "memory_bytes": 0}
+    told: dict[str, Any] = {
+        "state": "running",
+        "pid": os.getpid(),
+        "rows": 1_234,
+        "rows_per_s": 56.0,
+        "lag": 0,
+        "memory_bytes": 0,
+    }
+    told["counters"] = {}
     (home / "run" / "stages").mkdir(parents=True, exist_ok=True)
     (home / "run" / "stages" / f"{stage}.json").write_text(json.dumps(told | figures))
 
