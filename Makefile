@@ -52,8 +52,9 @@ package: setup   ## build sdist and wheel, install them in a clean environment a
 	@cd build && clean/bin/headrace --version && clean/bin/headrace contract lint ../schemas/contracts/flights.odcs.yaml
 	@rm -rf build/clean
 
-docs: setup      ## make docs/guide/reference.md from the code
+docs: setup      ## make docs/guide/reference.md and checks.md from the code
 	@$(BIN)/python -m headrace.cli.reference
+	@$(BIN)/python -m headrace.cli.check_page
 
 lock:            ## pin requirements.lock anew from pyproject.toml
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install --quiet uv

@@ -25,7 +25,6 @@ from headrace.schemas.problems import Place
 from headrace.schemas.record import FieldType
 from headrace.schemas.strict_yaml import YamlInvalid, load_yaml
 
-TRANSITION = True
 CRITICAL_WEIGHT = 3.0
 SEVERITY = {"error": Severity.CRITICAL, "warning": Severity.WARNING, "info": Severity.INFO}
 FIX_HINT = "fixHint"
@@ -155,9 +154,6 @@ class CheckReader:
             hint = f'did you mean "{meant}"?' if meant else "docs/guide/checks.md lists them all"
             self._findings.refuse((*place, "check"), "check is not known", name, hint)
         except (ImportError, AttributeError, TypeError, WrongUse) as error:
-            if TRANSITION:
-                self._findings.unchecked.append(f"check {name} cannot be loaded: {error}")
-                return None
             hint = "install the package it comes from again"
             self._findings.refuse((*place, "check"), f"check cannot be loaded: {error}", name, hint)
         return None

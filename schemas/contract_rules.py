@@ -18,7 +18,19 @@ from headrace.schemas.odcs import CustomQuality, LibraryQuality, Property, Quali
 from headrace.schemas.patterns import PatternInvalid, linear_pattern
 from headrace.schemas.problems import Place
 from headrace.schemas.record import FieldType
-from headrace.schemas.rules import Bound, Check, Length, OneOf, Pattern, Range, Required, RowRule, Rule, Scalar
+from headrace.schemas.rules import (
+    Bound,
+    Check,
+    Length,
+    MultipleOf,
+    OneOf,
+    Pattern,
+    Range,
+    Required,
+    RowRule,
+    Rule,
+    Scalar,
+)
 
 ENGINE = "headrace"
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
@@ -186,7 +198,7 @@ def _option_rules(found: Property, known: ContractField, place: Place, reader: C
         del options[key]
     _format_option(found.logical_type, options, known, place, reader, findings)
     if "multipleOf" in options:
-        findings.unchecked.append(f"{known.name}: multipleOf {options['multipleOf']}")
+        _multiple(options["multipleOf"], known, (*place, "multipleOf"), findings)
     if options.keys() & {"minLength", "maxLength"}:
         length = Length(options.get("minLength"), options.get("maxLength"))
         if known.type.type not in _TEXT:
@@ -231,6 +243,13 @@ def _pattern(text: Any, known: ContractField, place: Place, findings: Findings) 
     except PatternInvalid as error:
         findings.refuse(place, str(error), text, "write it without; see docs/guide/contracts.md")
         return None
+
+
+def _multiple(step: float, known: ContractField, place: Place, findings: Findings) -> None:
+    if not math.isfinite(step) or step <= 0:
+        findings.refuse(place, "is no step", step, "write a number above 0")
+    else:
+        findings.rules.append(Rule(f"{known.name}.multiple", (known.name,), MultipleOf(step)))
 
 
 def _range(options: Mapping[str, Any], known: ContractField, place: Place, findings: Findings) -> None:

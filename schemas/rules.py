@@ -68,6 +68,14 @@ class Pattern:
 
 
 @dataclass(frozen=True)
+class MultipleOf:
+    """The number is a whole multiple of a step; fractions are allowed the rounding of binary numbers."""
+
+    code: ClassVar[Reason] = Reason.NOT_A_MULTIPLE
+    step: int | float
+
+
+@dataclass(frozen=True)
 class RowRule:
     """An SQL expression over the fields of one record is not false. Unknown (null) does not fail the row."""
 
@@ -75,7 +83,7 @@ class RowRule:
     expression: Expression
 
 
-Check = Required | OneOf | Range | Length | Pattern | RowRule
+Check = Required | OneOf | Range | Length | Pattern | MultipleOf | RowRule
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     BAD_LENGTH = "bad_length"
     PATTERN_MISMATCH = "pattern_mismatch"
+    NOT_A_MULTIPLE = "not_a_multiple"
     ROW_RULE = "row_rule"
     # a message that is not one of ours
     WRONG_MAGIC = "wrong_magic"
@@ -134,6 +135,7 @@ MEANINGS: dict[StrEnum, str] = {
     Reason.OUT_OF_RANGE: "The value is below the minimum or above the maximum.",
     Reason.BAD_LENGTH: "The text is shorter or longer than the contract allows.",
     Reason.PATTERN_MISMATCH: "The text does not match the contract's pattern.",
+    Reason.NOT_A_MULTIPLE: "The number is not a multiple of the contract's step.",
     Reason.ROW_RULE: "A rule over several columns does not hold.",
     Reason.WRONG_MAGIC: "The message does not begin with byte 0 and a schema id.",
     Reason.UNKNOWN_SCHEMA: "The registry does not know the message's schema id.",

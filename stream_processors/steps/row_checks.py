@@ -3,10 +3,12 @@
 import polars as pl
 
 from headrace.schemas.record import FieldType
-from headrace.schemas.rules import Bound, Check, Length, OneOf, Pattern, Range, Required
+from headrace.schemas.rules import Bound, Check, Length, MultipleOf, OneOf, Pattern, Range, Required
 from headrace.stream_processors.steps.row_rules import row_expression
 
 _FRACTIONS = frozenset({FieldType.FLOAT, FieldType.DOUBLE, FieldType.DECIMAL})
+# 0.3 is no multiple of 0.1 in binary, but for its last digits.
+_ROUNDING = 1e-9
 
 
 def broken_rows(check: Check, name: str, kind: FieldType) -> pl.Expr:
@@ -23,9 +25,10 @@ def broken_rows(check: Check, name: str, kind: FieldType) -> pl.Expr:
         return _outside(column, check, kind)
     if isinstance(check, Length):
         return _wrong_length(column, check)
-    if isinstance(check, Pattern):
-        return ~column.str.contains(check.compiled)
-    return ~row_expression(check.expression.node)
+    if isinstance(check, MultipleOf):
+        return _no_multiple(column, check, kind)
+    held = column.str.contains(check.compiled) if isinstance(check, Pattern) else row_expression(check.expression.node)
+    return ~held
 
 
 def _not_in(column: pl.Expr, check: OneOf, kind: FieldType) -> pl.Expr:
@@ -55,6 +58,13 @@ def _bound(value: Bound) -> pl.Expr:
     literal = pl.lit(value)
     zoned = getattr(value, "tzinfo", None) is not None
     return literal.dt.replace_time_zone(None).cast(pl.Datetime("us")) if zoned else literal
+
+
+def _no_multiple(column: pl.Expr, check: MultipleOf, kind: FieldType) -> pl.Expr:
+    if kind not in _FRACTIONS and isinstance(check.step, int):
+        return column % check.step != 0
+    times = column.cast(pl.Float64) / check.step
+    return (times - times.round()).abs() > _ROUNDING * pl.max_horizontal(times.abs(), 1.0)
 
 
 def _wrong_length(column: pl.Expr, check: Length) -> pl.Expr:

@@ -10,7 +10,7 @@ from headrace.errors import SchemaRefused
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.contract import Contract
 from headrace.schemas.record import FieldType
-from headrace.schemas.rules import Check, Length, OneOf, Pattern, Range, Required, Rule
+from headrace.schemas.rules import Check, Length, MultipleOf, OneOf, Pattern, Range, Required, Rule
 from headrace.stream_processors.steps.row_checks import broken_rows
 
 _SHOWN = 80
@@ -158,6 +158,8 @@ def _expected(check: Check) -> str:
         return f"{low} to {high} characters"
     if isinstance(check, Pattern):
         return f"a match of {check.text}"
+    if isinstance(check, MultipleOf):
+        return f"a multiple of {check.step:g}"
     return "a value" if isinstance(check, Required) else check.expression.text
 
 

@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from headrace.core.vocabulary import Reason
+from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.contract import Contract, parse_contract
+from headrace.schemas.contract_bounds import _OPERATORS, THRESHOLDS
 from headrace.schemas.contract_fields import PHYSICAL
 from headrace.schemas.expression_parser import FUNCTIONS
 from headrace.schemas.record import FieldType
@@ -77,6 +79,25 @@ def frame(example: Example, found: tuple[dict[str, Any], ...]) -> pl.DataFrame:
 EXAMPLES = examples()
 
 
+def test_checks_of_the_guide_are_followed() -> None:
+    blocks = re.findall(r"```yaml\n# a check (under .*?)\n(.*?)```", GUIDE, re.DOTALL)
+    found: list[CheckRule] = []
+    for place, text in blocks:
+        entries = yaml.safe_load(text)
+        at_object = place == "under the schema's quality"
+        record = {"name": "d", "properties": FLIGHT, "quality": entries} if at_object else {"name": "d"}
+        document = BARE | {"schema": [{"properties": entries} | record]}
+        found += parse_contract(yaml.safe_dump(document), place).checks
+    assert [rule.check for rule in found] == ["quantile_bounds", "row_rule"]
+    assert all(rule.bounds for rule in found)
+
+
+def test_guide_names_every_threshold_operator_and_metric() -> None:
+    metrics = ("rowCount", "nullValues", "missingValues", "invalidValues", "duplicateValues")
+    assert all(f"`metric: {metric}`" in GUIDE for metric in metrics)
+    assert all(f"`{word}`" in GUIDE for word in (*THRESHOLDS, *_OPERATORS))
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
 def test_rows_of_the_guide_get_the_verdict_it_says(example: Example) -> None:
     assert example.passing
@@ -89,7 +110,7 @@ def test_rows_of_the_guide_get_the_verdict_it_says(example: Example) -> None:
 
 def test_guide_has_an_example_of_every_reason_that_a_rule_gives() -> None:
     judged = {Reason.REQUIRED, Reason.NOT_IN_SET, Reason.OUT_OF_RANGE, Reason.BAD_LENGTH, Reason.PATTERN_MISMATCH}
-    assert {example.reason for example in EXAMPLES} == judged | {Reason.ROW_RULE}
+    assert {example.reason for example in EXAMPLES} == judged | {Reason.ROW_RULE, Reason.NOT_A_MULTIPLE}
 
 
 def test_guide_names_every_type_and_function() -> None:
