@@ -109,14 +109,27 @@ def test_arrival_delay_fails_only_beyond_its_error() -> None:
     assert judged(rule("arrival_delay", bounds=Bounds(upper=0)), frame(at=[0.0], delay=-5.0)).outcome is Outcome.PASS
 
 
-def test_out_of_order_counts_the_step_between_two_batches() -> None:
+def test_out_of_order_counts_what_is_late_because_of_an_earlier_batch() -> None:
     demand = rule("out_of_order", unit=Unit.ROWS)
     check = check_named("out_of_order")
-    whole = frame(at=[1.0, 5.0, 2.0, 3.0])
+    whole = frame(at=[1.0, 5.0, 2.0, 3.0, 5.0, 6.0])
     views = [views_of(check, demand, part) for part in (whole[2:], whole[:2])]
     (view,) = merged_views(views).values()
-    assert check.verdict(demand, view).observed == 1.0
+    found = check.verdict(demand, view)
+    assert (found.observed, found.error, found.rows_at_risk) == (2.0, 0.0, 2)
     assert all(check.verdict(demand, own).observed == 0.0 for part in views for own in part.values())
+
+
+def test_out_of_order_of_large_batches_is_within_its_error() -> None:
+    demand = rule("out_of_order", unit=Unit.ROWS)
+    check = check_named("out_of_order")
+    times = [float((place * 7) % 50 + place // 2) for place in range(600)]
+    whole = frame(at=times)
+    late = sum(time < max(times[:place], default=time) for place, time in enumerate(times))
+    (view,) = merged_views([views_of(check, demand, part) for part in whole.iter_slices(150)]).values()
+    found = check.verdict(demand, view)
+    assert abs(found.observed - late) <= found.error
+    assert judged(demand, whole).observed == late
 
 
 def test_duplicate_key_past_the_exact_set_is_an_estimate_with_its_error() -> None:
