@@ -1,0 +1,89 @@
+"""From the state of a window to its verdicts: every rule of the contract has one, or a reason why it has none. Pure.
+
+Fail closed: a check that cannot be loaded or raises an error is not checked, and is named as a failure of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headrace.schemas.check_catalog import check_named
+from headrace.schemas.check_rules import CheckRule
+from headrace.stream_processors.checks.base import Check, Outcome, Verdict, View, not_checked
+from headrace.stream_processors.sketches.base import Cell
+from headrace.stream_processors.steps.score import Judged
+from headrace.stream_processors.steps.window_state import NOT_RUN, WindowState
+
+CHECK_FAILED: Final = "check_failed"
+"""The rule of alerts about checks that could not run."""
+_EXPECTED = "could not run"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a dataset beside the window: for all rules, and for some of them by their id."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    rule_facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    history: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    references: Mapping[str, View] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The verdicts of a window in the contract's order; `demands` their sentences, `failures` of checks by rule."""
+
+    judged: tuple[Judged, ...]
+    demands: Mapping[str, str]
+    failures: Mapping[str, str]
+
+
+def evaluate(rules: Sequence[CheckRule], state: WindowState, start: int, end: int, known: Known) -> Evaluated:
+    """Return the verdict of every rule on a window; `start` and `end` are in seconds since 1970."""
+    judged, demands, failures = [], {}, {}
+    for rule in rules:
+        try:
+            check = check_named(rule.check)
+            demands[rule.id] = check.sentence(rule)
+            verdict = _verdict(check, rule, state, start, end, known)
+        except Exception as error:  # a check may be anybody's code: whatever it raises is told, and never a pass
+            failures[rule.id] = f"{type(error).__name__}: {error}"
+            verdict = not_checked(f"the check {rule.check} {_EXPECTED}: {failures[rule.id]}", state.rows)
+        if (skipped := state.counts.get(rule.id, {}).get(NOT_RUN, 0)) and rule.id not in failures:
+            failures[rule.id] = f"it raised an error on {skipped:,} of {state.rows:,} rows"
+            verdict = not_checked(f"the check {rule.check} {_EXPECTED}: {failures[rule.id]}", state.rows)
+        judged.append(Judged(rule, verdict))
+        demands.setdefault(rule.id, rule.description or rule.check)
+    return Evaluated(tuple(judged), demands, failures)
+
+
+def _verdict(check: Check, rule: CheckRule, state: WindowState, start: int, end: int, known: Known) -> Verdict:
+    view = View(
+        start=start,
+        end=end,
+        rows=state.rows,
+        counts=state.counts.get(rule.id, {}),
+        cells=state.cells_of(rule.id),
+        fields=read_fields(check, rule, state),
+        history=known.history.get(rule.id, ()),
+        reference=known.references.get(rule.id),
+        facts={**known.facts, **known.rule_facts.get(rule.id, {})},
+    )
+    verdict = check.verdict(rule, view)
+    if not isinstance(verdict, Verdict):
+        raise TypeError(f"its verdict is a {type(verdict).__name__}")
+    return verdict
+
+
+def read_fields(check: Check, rule: CheckRule, state: WindowState) -> dict[str, dict[str, Cell]]:
+    """Return the profile cells that a check reads; raises ValueError where they do not merge."""
+    found: dict[str, dict[str, Cell]] = {}
+    for name, figures in check.reads(rule).items():
+        cells = state.field_cells(name)
+        found[name] = {figure: cells[figure] for figure in figures if figure in cells}
+    return found
+
+
+def failed(judged: Judged) -> bool:
+    """Return True for a verdict that is a breach."""
+    return judged.verdict.outcome is Outcome.FAIL
