@@ -73,7 +73,7 @@ class ReplayedFile(Check):
     def digests(self, cells: Mapping[str, Cell]) -> Mapping[str, str]:
         """Return the digest of each file of a window, for the fact `known_content` of later ones."""
         sums = cells.get("files")
-        found = _rows_by_content(sums) if isinstance(sums, Tally) else {}
+        found = rows_by_content(sums) if isinstance(sums, Tally) else {}
         return {file: digest for file, (digest, _) in found.items()}
 
     def sentence(self, rule: CheckRule) -> str:
@@ -83,7 +83,7 @@ class ReplayedFile(Check):
     def verdict(self, rule: CheckRule, view: View) -> Verdict:
         """Return the verdict on the number of repeated files."""
         sums, skipped = view.cells.get("files"), view.facts.get(facts.SKIPPED_FILES, {})
-        rows = _rows_by_content(sums) if isinstance(sums, Tally) else {}
+        rows = rows_by_content(sums) if isinstance(sums, Tally) else {}
         least = given(self.Model, rule).least_rows
         large = {file: found for file, found in sorted(rows.items()) if found[1] >= least}
         if not large and not skipped:
@@ -98,7 +98,7 @@ class ReplayedFile(Check):
         return against_bounds(rule, float(len(listed)), rows=view.rows, at_risk=at_risk, detail=detail)
 
 
-def _rows_by_content(sums: Tally) -> dict[str, tuple[str, int]]:
+def rows_by_content(sums: Tally) -> dict[str, tuple[str, int]]:
     """Return the digest and the number of records of each file."""
     files = [name.removesuffix(" rows") for name in sums.counts if name.endswith(" rows")]
     found = {file: [sums.counts.get(f"{file} {part}", 0) for part in ("rows", "low", "high")] for file in files}
