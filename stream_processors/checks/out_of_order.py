@@ -25,7 +25,8 @@ from headrace.stream_processors.checks.timing import (
 from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.sketches.tally import Tally
 
-_MOST_RUNS: Final = 5_000
+# A run is a third of a KB: more of them would not fit into one message, and days of batches not into memory.
+_MOST_RUNS: Final = 500
 _SAMPLED: Final = 17
 _TOO_MANY: Final = "too many keys"
 _BY: Final = [WINDOW, "file", "key"]
@@ -48,7 +49,10 @@ class OutOfOrder(Check):
     class Model(TimeParameters):
         """Its parameters."""
 
-        key: list[str] = Field(default=[], description="Fields whose values are ordered each by itself: the device.")
+        key: list[str] = Field(
+            default=[],
+            description="Fields whose values are ordered each by itself, e.g. the device; at most 500 a batch.",
+        )
         tolerance_secs: float = Field(default=0.0, ge=0, description="Seconds that a record may step back.")
 
     def problem(self, rule: CheckRule, kinds: Mapping[str, Kind]) -> str:
@@ -67,7 +71,9 @@ class OutOfOrder(Check):
         rows = rows.drop_nulls().sort("file", "row")
         late = (pl.col("time").cum_max().shift(1).over(_BY) - pl.col("time")) > self._limit(rule)
         kept = pl.col("time").filter(~pl.col("late")).sort()
-        sampled = kept.gather((pl.int_range(_SAMPLED) * (kept.len() - 1) // (_SAMPLED - 1)).unique()).cast(pl.String)
+        sampled = kept.gather(
+            (pl.int_range(_SAMPLED) * (kept.len() - 1) // (_SAMPLED - 1)).unique(maintain_order=True)
+        ).cast(pl.String)
         figures = [pl.col("row").first(), pl.col("time").max(), pl.col("late").sum(), pl.len().alias("rows")]
         runs = rows.with_columns(late=late.fill_null(value=False)).group_by(_BY).agg(*figures, sampled.alias("kept"))
         run = pl.concat_str(["file", "key", "row", "time", "late", pl.col("kept").list.join(",")], separator="\t")
@@ -80,7 +86,7 @@ class OutOfOrder(Check):
         return f"{demand(rule)} of the records may be earlier by {time_name(rule)} than one before them in their {by}"
 
     def verdict(self, rule: CheckRule, view: View) -> Verdict:
-        """Return the verdict on the share of steps back."""
+        """Return the verdict on the share of late records."""
         runs = view.cells.get("runs")
         if not isinstance(runs, Tally) or not runs.counts:
             return not_checked(f"no record has {time_name(rule)}" if view.rows else "no rows", view.rows)

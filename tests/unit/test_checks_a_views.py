@@ -132,6 +132,12 @@ def test_out_of_order_of_large_batches_is_within_its_error() -> None:
     assert judged(demand, whole).observed == late
 
 
+def test_out_of_order_of_too_many_keys_is_not_checked() -> None:
+    demand = rule("out_of_order", key=["name"])
+    assert judged(demand, frame(name=[f"n{place}" for place in range(500)])).outcome is Outcome.PASS
+    assert judged(demand, frame(name=[f"n{place}" for place in range(501)])).outcome is Outcome.NOT_CHECKED
+
+
 def test_duplicate_key_past_the_exact_set_is_an_estimate_with_its_error() -> None:
     check, demand = check_named("duplicate_key"), rule("duplicate_key", "count")
     batch = frame(count=[*range(50_000), *range(5_000)])
