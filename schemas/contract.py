@@ -114,7 +114,8 @@ def parse_contract(text: str, source: str = "text", file: str = "") -> Contract:
 
 
 def _refused(source: str, problems: list[Problem], root: yaml.Node | None, file: str) -> ContractProblems:
-    return ContractProblems(source, [describe(problem, root) for problem in problems], file)
+    # An entry that asks for two checks says what is wrong with it once.
+    return ContractProblems(source, list(dict.fromkeys(describe(problem, root) for problem in problems)), file)
 
 
 def _build(document: Document, text: str) -> tuple[Contract, list[Problem]]:

@@ -319,6 +319,13 @@ def test_a_check_that_cannot_be_followed_is_refused_with_the_next_action(parts: 
     assert told in message
 
 
+def test_an_entry_of_two_checks_tells_its_problem_once() -> None:
+    entry: dict[str, Any] = {"metric": "invalidValues", "mustBeLessThan": 3}
+    entry |= {"arguments": {"validValues": ["ok"], "pattern": "^o"}}
+    entry |= {"customProperties": [{"property": "weight", "value": 0}]}
+    assert refusal(**at_field(entry, "status")).count("wrong value of weight") == 1
+
+
 def test_a_problem_in_a_block_of_text_names_its_own_line() -> None:
     entry = "    quality:\n      - type: custom\n        engine: headrace\n        implementation: |\n"
     text = READINGS.replace(
