@@ -26,7 +26,7 @@ from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.sketches.tally import Tally
 
 # A run is a third of a KB: more of them would not fit into one message, and days of batches not into memory.
-_MOST_RUNS: Final = 500
+_MOST_RUNS: Final = 250
 _SAMPLED: Final = 17
 _TOO_MANY: Final = "too many keys"
 _BY: Final = [WINDOW, "file", "key"]
@@ -51,7 +51,7 @@ class OutOfOrder(Check):
 
         key: list[str] = Field(
             default=[],
-            description="Fields whose values are ordered each by itself, e.g. the device; at most 500 a batch.",
+            description="Fields whose values are ordered each by itself, e.g. the device; at most 250 a batch.",
         )
         tolerance_secs: float = Field(default=0.0, ge=0, description="Seconds that a record may step back.")
 
