@@ -13,6 +13,8 @@ from headrace.stream_processors.checks.common import NUMBERS, demand, fields_pro
 from headrace.stream_processors.checks.facts import CONTROL_TOTALS
 
 ROWS = "rows"
+# What is no number of 62 bits in the last place is left out: it would not fit the sum.
+_LARGEST = 2.0**62
 
 
 class ControlTotal(Check):
@@ -40,7 +42,7 @@ class ControlTotal(Check):
             return {"counted": pl.len()}
         value = pl.col(rule.fields[0]).cast(pl.Float64).fill_nan(None)
         scaled = (value * 10 ** given(self.Model, rule).decimals).round(0, mode="half_away_from_zero")
-        return {"counted": pl.len(), "sum": scaled.cast(pl.Int64, strict=False).sum()}
+        return {"counted": pl.len(), "sum": scaled.filter(scaled.abs() < _LARGEST).cast(pl.Int64).sum()}
 
     def sql(self, rule: CheckRule) -> Mapping[str, str]:
         """Return the count and the sum in ClickHouse."""
@@ -48,7 +50,7 @@ class ControlTotal(Check):
             return {"counted": "count()"}
         value = f"toFloat64({identifier(rule.fields[0])}) * {10 ** given(self.Model, rule).decimals}"
         rounded = f"sign({value}) * floor(abs({value}) + 0.5)"
-        return {"counted": "count()", "sum": f"sumIf(toInt64({rounded}), isFinite({value}))"}
+        return {"counted": "count()", "sum": f"sum(toInt64(if(abs({value}) < {_LARGEST:.0f}, {rounded}, 0)))"}
 
     def sentence(self, rule: CheckRule) -> str:
         """Return the demand."""

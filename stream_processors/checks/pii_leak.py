@@ -1,6 +1,7 @@
 """Personal data in fields that are not tagged for it: what was found is counted, never shown."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import polars as pl
@@ -31,6 +32,7 @@ _CANDIDATES: Final[Mapping[str, tuple[str, Callable[[pl.Series], pl.Series]]]] =
     "iban": (r"(?:^|[^0-9A-Za-z])([A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30})(?:$|[^0-9A-Za-z])", iban),
     "card": (r"(?:^|[^0-9A-Za-z.])([2-6](?:[ -]?[0-9]){12,18})" + _END, luhn),
 }
+_LEAST_BYTES: Final[Mapping[str, int]] = {"email": 6, "phone": 8, "ip_address": 7, "iban": 15, "card": 13}
 DETECTORS: Final = (*_PATTERNS, *_CANDIDATES)
 
 
@@ -94,8 +96,17 @@ class PiiLeak(Check):
 
 
 def _hit(column: pl.Expr, detector: str) -> pl.Expr:
+    return column.map_batches(partial(_found, detector=detector), return_dtype=pl.Boolean, is_elementwise=True)
+
+
+def _found(texts: pl.Series, *, detector: str) -> pl.Series:
+    """Return which texts have a hit. Only different texts that are long enough are looked at: most columns repeat."""
+    different = texts.filter(texts.str.len_bytes() >= _LEAST_BYTES[detector]).unique()
     if detector in _PATTERNS:
-        return column.str.contains(_PATTERNS[detector])
-    pattern, checksum = _CANDIDATES[detector]
-    candidate = column.str.extract(pattern).str.replace_all("[ -]", "")
-    return candidate.map_batches(checksum, return_dtype=pl.Boolean, is_elementwise=True)
+        hits = different.filter(different.str.contains(_PATTERNS[detector]))
+    else:
+        pattern, checksum = _CANDIDATES[detector]
+        found = different.str.extract(pattern)
+        candidates = found.is_not_null()
+        hits = different.filter(candidates).filter(checksum(found.filter(candidates).str.replace_all("[ -]", "")))
+    return texts.is_in(hits.implode()) if len(hits) else pl.repeat(value=False, n=len(texts), eager=True)

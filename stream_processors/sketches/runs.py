@@ -63,21 +63,11 @@ class Runs(EqualByBytes):
         """Return the runs of a column longer than `most` by window; the batch has the columns `_file` and `_row`."""
         if not len(batch):
             return {}
-        texts = [pl.col(name).cast(pl.String).fill_null("") for name in keys]
-        key = pl.concat_str(texts, separator=" | ") if keys else pl.lit("")
-        value = pl.col(column).fill_nan(None) if batch.schema[column].is_float() else pl.col(column)
-        rows = batch.select(WINDOW, FILE, ROW, key=key, value=value.cast(pl.String)).drop_nulls()
-        order = [WINDOW, FILE, "key", ROW]
-        groups = pl.struct(WINDOW, FILE, "key", "value")
-        runs = rows.sort(order).group_by(groups.rle_id().alias("run"), maintain_order=True).agg(
-            pl.col(WINDOW, FILE, "key", "value").first(), length=pl.len()
-        )  # fmt: skip
-        whole = {file: (low, high) for file, low, high in batch.group_by(FILE).agg(
-            low=pl.col(ROW).min(), high=pl.col(ROW).max()).iter_rows()}  # fmt: skip
-        grouped = runs.group_by(WINDOW, FILE, maintain_order=True).agg("key", "value", "length")
         found: dict[int, list[Segment]] = {}
-        for start, file, names, values, lengths in grouped.iter_rows():
-            pieces = _pieces(zip(names, values, lengths, strict=True), most)
+        spans = batch.group_by(FILE).agg(low=pl.col(ROW).min(), high=pl.col(ROW).max())
+        whole = {file: (low, high) for file, low, high in spans.iter_rows()}
+        for start, file, *columns in _runs(batch, column, keys, most).iter_rows():
+            pieces = {key: _ends(*parts) for key, *parts in zip(*columns, strict=True)}
             found.setdefault(start, []).append((file, *whole[file], pieces))
         return {start: cls._of(segments, most, complete=True) for start, segments in found.items()}
 
@@ -152,15 +142,34 @@ def _piece(ends: list[list[object]], longest: int, beyond: int) -> Piece:
     return Piece(tuple((str(value), int(str(length))) for value, length in ends), longest, beyond)
 
 
-def _pieces(runs: Iterable[tuple[str, str, int]], most: int) -> dict[str, Piece]:
-    """Return the piece of each key, of its runs in order."""
-    found = {}
-    for key, own in groupby(runs, key=lambda run: run[0]):
-        ends = [(value, length) for _, value, length in own]
-        inner = [length for _, length in ends[1:-1]]
-        beyond = sum(length for length in inner if length > most)
-        found[key] = Piece((ends[0], ends[-1]) if len(ends) > 1 else (ends[0],), max(inner, default=0), beyond)
-    return found
+def _runs(batch: pl.DataFrame, column: str, keys: list[str], most: int) -> pl.DataFrame:
+    """Return for each window and file lists of keys, first and last runs, and what lies between them."""
+    texts = [pl.col(name).cast(pl.String).fill_null("") for name in keys]
+    key = pl.concat_str(texts, separator=" | ") if keys else pl.lit("")
+    value = pl.col(column).fill_nan(None) if batch.schema[column].is_float() else pl.col(column)
+    rows = batch.select(WINDOW, FILE, ROW, key=key, value=value).drop_nulls()
+    if not rows[ROW].is_sorted():
+        rows = rows.sort(FILE, ROW)
+    runs = rows.group_by(WINDOW, FILE, "key", maintain_order=True).agg(run=pl.col("value").rle())
+    lengths = pl.col("run").list.eval(pl.element().struct.field("len").cast(pl.Int64))
+    values = pl.col("run").list.eval(pl.element().struct.field("value"))
+    inner = lengths.list.slice(1, (lengths.list.len().cast(pl.Int64) - 2).clip(0))
+    ends = {
+        "count": lengths.list.len(),
+        "first": values.list.first().cast(pl.String),
+        "first_rows": lengths.list.first(),
+        "last": values.list.last().cast(pl.String),
+        "last_rows": lengths.list.last(),
+        "longest": inner.list.max().fill_null(0),
+        "beyond": inner.list.eval(pl.element().filter(pl.element() > most)).list.sum().fill_null(0),
+    }
+    pieces = runs.select(WINDOW, FILE, "key", **ends)
+    return pieces.group_by(WINDOW, FILE, maintain_order=True).agg("key", *ends)
+
+
+def _ends(count: int, first: str, first_rows: int, last: str, last_rows: int, longest: int, beyond: int) -> Piece:
+    head, tail = (first, first_rows), (last, last_rows)
+    return Piece((head, tail) if count > 1 else (head,), longest, beyond)
 
 
 def _followed(left: Mapping[str, Piece], right: Mapping[str, Piece], most: int) -> dict[str, Piece]:
