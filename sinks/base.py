@@ -14,18 +14,20 @@ class Target:
     """The table of a topic. `system` names the schema of the platform's own records, "" for a dataset's.
 
     In an `overwriting` table the newest entry of a key replaces the others, so a repeat does no harm and a compacted
-    topic, whose ranges change, can be stored.
+    topic, whose ranges change, can be stored. Fields in `unstored` are for other readers of the topic: they stay out.
     """
 
     table: str
     system: str = ""
     overwriting: bool = False
+    unstored: frozenset[str] = frozenset()
 
 
 _SYSTEM_TARGETS = {
     LEDGER: Target("file_entries", "file_entry", overwriting=True),
     ALERTS: Target("alert_entries", "alert", overwriting=True),
-    PROFILES: Target("profiles", "profile_delta"),
+    # Windows are stored once they are closed, from quality.windows.
+    PROFILES: Target("profiles", "profile_delta", unstored=frozenset({"windows"})),
     WINDOWS: Target("window_entries", "window", overwriting=True),
     ADVICE: Target("advice_entries", "advice", overwriting=True),
 }
@@ -35,7 +37,7 @@ def target_of(topic: str) -> Target | None:
     """Return where a topic's messages are stored, None if they are not.
 
     >>> target_of("flights.valid"), target_of("flights.raw")
-    (Target(table='flights', system='', overwriting=False), None)
+    (Target(table='flights', system='', overwriting=False, unstored=frozenset()), None)
     """
     found = parse_data_topic(topic)
     if found is None:

@@ -244,7 +244,8 @@ def system_block(segment: Segment, text: str, place: Place, target: Target) -> B
         parts.append(tombstone if deleted else value[HEADER.size :])
     body = b"".join(parts)
     data = b"".join([head, _long(segment.rows), _long(len(body)), body, _SYNC])
-    return _block(segment, place, target, columns, "Avro", data)
+    stored = tuple(name for name in columns if name not in target.unstored)
+    return _block(segment, place, target, stored, "Avro", data)
 
 
 def _block(

@@ -21,7 +21,7 @@ from headrace.schemas.ledger import FileEntry, entry_key, frame_entry, new_entry
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import frame_system
-from headrace.schemas.topics import ALERTS, LEDGER, PROFILES, QUARANTINE, data_topic, dataset_topics
+from headrace.schemas.topics import ADVICE, ALERTS, LEDGER, PROFILES, QUARANTINE, WINDOWS, data_topic, dataset_topics
 from headrace.sinks.clickhouse import ClickHouseSink
 from headrace.sinks.receipts import Reconciler, TableCounts, run
 from headrace.sinks.sink_loop import SinkSlot, SlotTools
@@ -149,17 +149,57 @@ def test_quarantined_rows_keep_their_bytes_and_every_reason(line: Line) -> None:
 def test_profile_columns_can_be_joined_out(line: Line) -> None:
     column = {"name": "id", "rows": 3, "nulls": 1, "numbers": 2, "mean": 1.5, "m2": 0.5, "minimum": 1.0}
     delta = {"dataset": line.dataset, "file": "aa", "stage": "judge", "rows": 3, "rejected": 1}
+    # Open windows are for the quality app: the table has no column for them.
+    window = {"clock": "event", "start": 0, "rows": 3, "rejected": 1, "counts": {"r": {"failed": 1}}}
     line.send(
         PROFILES,
         "profile_delta",
         line.dataset,
-        delta | {"reasons": {"required": 1}, "rules": {}, "columns": [column]},
+        delta | {"reasons": {"required": 1}, "rules": {}, "columns": [column], "windows": [window]},
     )
     line.until(
         "SELECT rows, reasons['required'], c.name, c.nulls, c.mean, c.minimum, c.maximum FROM headrace.profiles "
         f"ARRAY JOIN columns AS c WHERE dataset = '{line.dataset}'",
         [(3, 1, "id", 1, 1.5, 1.0, None)],
     )
+
+
+def test_newest_revision_of_a_window_is_shown_and_every_one_is_kept(line: Line) -> None:
+    verdict = {
+        "rule": "r", "check": "null_rate", "field": "x", "dimension": "completeness", "severity": "warning",
+        "outcome": "fail", "observed": 3.0, "upper": 2.0, "unit": "percent", "rows": 9, "rows_at_risk": 1,
+        "detail": "", "demand": "",
+    }  # fmt: skip
+    profile = {"name": "x", "rows": 9, "nulls": 1, "top": [{"value": "a", "count": 8}], "quantiles": {"0.5": 1.0}}
+    for revision, rows in ((0, 9), (1, 10)):
+        window = {
+            "dataset": line.dataset, "clock": "event", "start": NOW, "end": NOW, "revision": revision, "closed_at": NOW,
+            "contract_version": "1", "rows": rows, "score": 50.0, "dimensions": {"completeness": 50.0}, "checked": 1,
+            "verdicts": [verdict], "fields": [profile], "counts": {"r/failed": 1},
+            "cells": [{"owner": "r", "figure": "f", "data": b"\x00\xff"}],
+        }  # fmt: skip
+        line.send(WINDOWS, "window", f"{line.dataset}/event/0/{revision}", window)
+    shown = (
+        "SELECT rows, verdicts.outcome, fields.top[1].value, dimensions['completeness'] FROM headrace.windows "
+        f"WHERE dataset = '{line.dataset}'"
+    )
+    line.until(shown, [(10, ["fail"], ["a"], 50.0)])
+    kept = (
+        f"SELECT revision, hex(cells[1].data) FROM headrace.window_entries WHERE dataset = '{line.dataset}' ORDER BY 1"
+    )
+    line.until(kept, [(0, "00FF"), (1, "00FF")])
+
+
+def test_advice_replaces_itself(line: Line) -> None:
+    advice: dict[str, Any] = {
+        "advice_id": f"{line.dataset}/a", "dataset": line.dataset, "symptom": "s", "field": "f", "segment": "a=b",
+        "evidence": ["seen"], "cause": "c", "action": "do", "owner": "me", "rows_at_risk": 5, "expected_gain": 1.5,
+        "state": "proposed", "alert_ids": ["x"], "contract_version": "1", "raised_at": NOW,
+    }  # fmt: skip
+    line.send(ADVICE, "advice", advice["advice_id"], advice)
+    line.send(ADVICE, "advice", advice["advice_id"], advice | {"rows_at_risk": 6})
+    query = f"SELECT rows_at_risk, evidence, state FROM headrace.advice WHERE dataset = '{line.dataset}'"
+    line.until(query, [(6, ["seen"], "proposed")])
 
 
 def test_repeated_alert_counts_once(line: Line) -> None:
