@@ -1,10 +1,9 @@
 """Row rules as ClickHouse expressions, with the meaning that `headrace.schemas.expression` gives them."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
 
 from headrace.schemas.expression import Call, Column, Kind, Literal, Node
-from headrace.schemas.sql_text import identifier, literal
+from headrace.schemas.sql_text import identifier, value_text
 
 _SYMBOLS = frozenset({"=", "<>", "<", "<=", ">", ">=", "+", "-", "*"})
 # {0} and {1} are arguments. IN itself says false, not null, for a missing value; / gives infinity, not null, for 0.
@@ -24,7 +23,7 @@ def expression_sql(node: Node) -> str:
     """Return the ClickHouse expression of a parsed row rule: true, false or null as `row_expression` gives them."""
     if isinstance(node, Column):
         return _column(node)
-    return _literal(node.value) if isinstance(node, Literal) else _call(node)
+    return value_text(node.value) if isinstance(node, Literal) else _call(node)
 
 
 def _column(node: Column) -> str:
@@ -34,22 +33,6 @@ def _column(node: Column) -> str:
     if node.kind is Kind.NUMBER:
         return f"if(isNaN(toFloat64({name})), NULL, toFloat64({name}))"
     return name
-
-
-def _literal(value: object) -> str:
-    match value:
-        case None:
-            return "NULL"
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            moment = value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
-            return f"toDateTime64({literal(moment)}, 6, 'UTC')"
-        case date():
-            return f"toDate32({literal(value.isoformat())})"
-        case float():
-            return f"toFloat64({value!r})"
-    return f"toInt64({value})" if isinstance(value, int) else literal(str(value))
 
 
 def _call(node: Call) -> str:
