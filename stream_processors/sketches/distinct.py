@@ -63,8 +63,8 @@ class Distinct(EqualByBytes):
         rank[order] = np.arange(len(order))
         size = max(len(order), 1)
         # Windows stay together and in order: only the values within one are sorted by their hash.
-        keys = np.sort(found.window * size + rank[found.value])
-        own = hashes[order][keys % size] if len(keys) else hashes[:0]
+        first = found.window * size
+        own = hashes[order][np.sort(first + rank[found.value]) - first]
         return {start: cls.of_hashes(own[at]) for start, at in found.slices()}
 
     @classmethod
@@ -107,7 +107,7 @@ class Distinct(EqualByBytes):
         """Return the hashes, or the registers in the shorter of two forms."""
         if self.registers is None:
             return _FORM.pack(_EXACT, self.precision, len(self.hashes)) + self.hashes.astype("<u8").tobytes()
-        used = np.flatnonzero(self.registers)
+        used = np.flatnonzero(self.registers > 0)
         if 3 * len(used) >= len(self.registers):
             return _FORM.pack(_DENSE, self.precision, len(self.registers)) + self.registers.tobytes()
         head = _FORM.pack(_SPARSE, self.precision, len(used))

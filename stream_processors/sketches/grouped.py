@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -13,9 +14,11 @@ from headrace.stream_processors.sketches.hashing import Hashes, hash_values
 from headrace.stream_processors.sketches.packing import Whole
 
 Places = NDArray[np.intp]
+Number = TypeVar("Number", np.int64, np.float64)
 # Counting in a table of every (window, value) is quicker than sorting as long as the table is not mostly empty.
 _TABLE_PER_ROW = 8
 _TABLE_LEAST = 4096
+_SLOTS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,18 @@ class Counted:
         for place, start in enumerate(self.starts.tolist()):
             yield start, slice(self.bounds[place], self.bounds[place + 1])
 
+    def summed(self, of_pair: NDArray[Number]) -> NDArray[Number]:
+        """Return by window the sum of a figure of its pairs."""
+        sums = np.zeros(len(self.starts), of_pair.dtype)
+        starts = np.asarray(self.bounds[:-1], np.intp)
+        filled = starts < np.asarray(self.bounds[1:], np.intp)
+        if len(of_pair):
+            sums[filled] = np.add.reduceat(of_pair, starts[filled])
+        return sums
+
     def rows_where(self, marked: NDArray[np.bool_]) -> Whole:
         """Return by window how many rows have one of the marked values."""
-        of_pair = marked[self.value]
-        return np.bincount(self.window[of_pair], self.count[of_pair], len(self.starts)).astype(np.int64)
+        return self.summed(np.where(marked[self.value], self.count, 0))
 
     def translated(self, values: pl.Series) -> "Counted":
         """Return the same rows with another value for each value; equal ones are counted together, null is left out.
@@ -103,10 +114,17 @@ class Counted:
         The nulls are then those of before and the rows whose new value is null.
         """
         codes, unique = _codes(values)
+        return self.recoded(codes, unique)
+
+    def recoded(self, codes: Places, unique: pl.Series) -> "Counted":
+        """Return the same rows with a place in `unique` for each value, -1 for null; see `translated`."""
         new = codes[self.value]
         kept = new >= 0
-        pairs = _pairs(len(self.starts), len(unique), self.window[kept], new[kept], self.count[kept])
-        rest = np.bincount(self.window[~kept], self.count[~kept], len(self.starts)).astype(np.int64)
+        within, own, counts = self.window, new, self.count
+        if not kept.all():
+            within, own, counts = within[kept], own[kept], counts[kept]
+        pairs = _pairs(len(self.starts), len(unique), within, own, counts)
+        rest = self.summed(np.where(kept, 0, self.count))
         return Counted(self.starts, self.rows, self.nulls + rest, unique, *pairs)
 
 
@@ -173,8 +191,29 @@ def _codes_of_known(values: pl.Series) -> tuple[Places, pl.Series]:
             unique, codes = np.unique(physical, return_inverse=True)
         return codes, _restored(unique, values)
     # A hash of this process groups the texts; it is not kept. Two of 2**32 values in one column could meet.
-    _, first, codes = np.unique(_grouping(values), return_index=True, return_inverse=True)
+    codes, first = _codes_of_hashes(_grouping(values))
     return codes, values.gather(first)
+
+
+def _codes_of_hashes(hashes: NDArray[np.uint64]) -> tuple[Places, Places]:
+    """Return for each hash the place of its value, and for each value the row of one that has it.
+
+    Few values nearly never share one of 65,536 slots, which saves sorting: a third of the time.
+    """
+    slots = (hashes >> np.uint64(48)).astype(np.intp)
+    rows = np.full(_SLOTS, -1, np.intp)
+    rows[slots] = np.arange(len(slots))
+    if (hashes[rows[slots]] == hashes).all():
+        used = rows >= 0
+        return (np.cumsum(used) - 1)[slots], rows[used]
+    # np.unique would sort stably for the same result, in three times the time.
+    order = np.argsort(hashes)
+    ordered = hashes[order]
+    new = np.ones(len(ordered), np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    codes = np.empty(len(ordered), np.intp)
+    codes[order] = np.cumsum(new) - 1
+    return codes, order[new]
 
 
 def _grouping(values: pl.Series) -> NDArray[np.uint64]:
@@ -196,18 +235,24 @@ def _pairs(
         return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.int64)
     keys = value if windows == 1 else window * values + value
     if windows * values <= max(_TABLE_PER_ROW * len(keys), _TABLE_LEAST):
-        table = np.bincount(keys, weights).astype(np.int64)
-        found = np.flatnonzero(table)
+        table = np.bincount(keys, weights).astype(np.int64, copy=False)
+        found = np.flatnonzero(table > 0)
         counts = table[found]
     elif weights is None:
         found, counts = np.unique(keys, return_counts=True)
     else:
         found, places = np.unique(keys, return_inverse=True)
         counts = np.bincount(places, weights).astype(np.int64)
-    return found // values, found % values, counts
+    # Quotient and remainder, without dividing each.
+    ends = np.searchsorted(found, np.arange(1, windows + 1) * values)
+    window_of = np.repeat(np.arange(windows), np.diff(ends, prepend=0))
+    return window_of, found - window_of * values, counts
 
 
 def value_hashes(values: pl.Series) -> Hashes:
-    """Return the hash of each row of a column without nulls; each different value is hashed once."""
+    """Return the hash of each row of a column without nulls; a text that occurs often is hashed once."""
+    kind = values.dtype
+    if not len(values) or kind.is_numeric() or kind.is_temporal() or kind == pl.Boolean:
+        return hash_values(values)
     codes, unique = _codes(values)
-    return hash_values(unique)[codes] if len(unique) else hash_values(unique)
+    return hash_values(unique)[codes]

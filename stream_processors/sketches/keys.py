@@ -19,6 +19,8 @@ LIMIT = 200_000
 PRECISION = 14
 _HEAD = struct.Struct("<QQB")
 _HASH_BYTES = 8
+# Numbers of 16 bits are sorted by digits, in a tenth of the time.
+_NARROW = 1 << 15
 
 
 def _no_hashes() -> Hashes:
@@ -58,7 +60,10 @@ class KeySet(EqualByBytes):
         usable = usable & (windows.of_row >= 0)
         kept, of_row = batch.select(names).filter(pl.Series(usable)), windows.of_row[usable]
         hashes = combined([value_hashes(kept[name]) for name in names])
-        order = np.lexsort((hashes, of_row))
+        order = np.argsort(hashes)
+        if len(windows) > 1:
+            narrow = np.int16 if len(windows) < _NARROW else np.int64
+            order = order[np.argsort(of_row[order].astype(narrow), kind="stable")]
         hashes, of_row = hashes[order], of_row[order]
         bounds = np.searchsorted(of_row, np.arange(len(windows) + 1)).tolist()
         cells = {}

@@ -1,5 +1,6 @@
 """Lengths and shapes of texts."""
 
+import string
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -12,6 +13,7 @@ from headrace.stream_processors.sketches.packing import Reader
 from headrace.stream_processors.sketches.top import TEXT_CHARACTERS, Top
 
 _MOMENTS_BYTES = 24
+_ASCII = str.maketrans(string.ascii_uppercase + string.ascii_lowercase + string.digits, "A" * 26 + "a" * 26 + "9" * 10)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ def shapes_of(texts: pl.Series) -> pl.Series:
     ['A999AA', "a'Aaaa-9"]
     """
     shaped = texts.cast(pl.String).str.head(TEXT_CHARACTERS)
+    joined = shaped.str.join("\0", ignore_nulls=True).item()
+    if joined.isascii() and joined.count("\0") == len(shaped) - 1 and not shaped.null_count():
+        return pl.Series(shaped.name, joined.translate(_ASCII).split("\0"), pl.String)
     for pattern, mark in ((r"[\p{L}--\p{Lu}]", "a"), (r"\p{Lu}", "A"), (r"\p{Nd}", "9")):
         shaped = shaped.str.replace_all(pattern, mark)
     return shaped

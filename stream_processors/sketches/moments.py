@@ -47,19 +47,20 @@ class Moments:
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the moments of counted values; the squares are of distances from the window's mean."""
-        numbers, window, counts = found.numbers[found.value], found.window, found.count
-        usable = np.abs(numbers) <= LARGEST
+        known = found.numbers
+        usable = np.abs(known) <= LARGEST
+        numbers, counts = known[found.value], found.count
         if not usable.all():
-            numbers, window, counts = numbers[usable], window[usable], counts[usable]
-        size = len(found.starts)
-        n = np.bincount(window, counts, size)
-        divisor = np.maximum(n, 1.0)
+            kept = usable[found.value]
+            numbers, counts = np.where(kept, numbers, 0.0), np.where(kept, counts, 0)
+        n = found.summed(counts)
+        divisor = np.maximum(n, 1)
         # Shares before the sum: the sum of 1e150 over many rows would still fit, its square would not.
-        mean = np.bincount(window, numbers * (counts / divisor[window]), size)
-        distance = numbers - mean[window]
-        m2 = np.bincount(window, counts * distance * distance, size)
+        mean = found.summed(numbers * (counts / divisor[found.window]))
+        distance = numbers - mean[found.window]
+        m2 = found.summed(counts * distance * distance)
         rows = zip(found.starts.tolist(), n.tolist(), mean.tolist(), m2.tolist(), strict=True)
-        return {start: cls(int(count), average + 0.0, squares) for start, count, average, squares in rows}
+        return {start: cls(count, average + 0.0, squares) for start, count, average, squares in rows}
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both samples (Chan's formula)."""

@@ -56,9 +56,9 @@ class Quantiles(EqualByBytes):
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the bins of counted values."""
         finite = np.isfinite(found.numbers)
-        keys = _keys(np.where(finite, found.numbers, 0.0))
-        binned = found.translated(pl.Series(keys).set(pl.Series(~finite), None))
-        own, counts = binned.values.to_numpy()[binned.value], binned.count
+        bins, codes = np.unique(_keys(np.where(finite, found.numbers, 0.0)), return_inverse=True)
+        binned = found.recoded(np.where(finite, codes, -1), pl.Series(bins))
+        own, counts = bins[binned.value], binned.count
         return {start: cls(own[at], counts[at]) for start, at in binned.slices()}
 
     @cached_property

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column
-from headrace.stream_processors.sketches.packing import Reader, texts_bytes, whole_bytes
+from headrace.stream_processors.sketches.grouped import Counted, Places, as_batch, counted_column
+from headrace.stream_processors.sketches.packing import Reader, Whole, texts_bytes, whole_bytes
 
 CAPACITY = 64
 TEXT_CHARACTERS = 64
@@ -50,24 +50,32 @@ class Top:
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the most frequent of counted values."""
-        texts = texts_of(found.values)
-        if (texts.str.len_bytes() > TEXT_CHARACTERS).any():
-            found = found.translated(texts.str.head(TEXT_CHARACTERS))
-            texts = found.values
-        names = texts.to_list()
-        order = _by_count(found, names)
-        values, counts, ends = found.value[order].tolist(), found.count[order], len(order)
-        listed = counts.tolist()
-        cells = {}
-        for place, (start, total) in enumerate(zip(found.starts.tolist(), found.known.tolist(), strict=True)):
-            first, last = ends - found.bounds[place + 1], ends - found.bounds[place]
-            if last - first <= CAPACITY:
-                kept, error = listed[first:last], 0
-            else:
-                error = listed[first + CAPACITY]
-                kept = [count - error for count in listed[first : first + CAPACITY] if count > error]
-            own = values[first : first + len(kept)]
-            cells[start] = cls(CAPACITY, tuple([names[value] for value in own]), tuple(kept), total, error)
+        if found.values.dtype in {pl.String, pl.Binary}:
+            texts = texts_of(found.values)
+            if (texts.str.len_bytes() > TEXT_CHARACTERS).any():
+                found = found.translated(texts.str.head(TEXT_CHARACTERS))
+        kept, rare = _frequent(found)
+        used = np.zeros(len(found.values), np.bool_)
+        used[found.value[kept]] = True
+        codes = (np.cumsum(used) - 1)[found.value[kept]]
+        names = texts_of(found.values.filter(pl.Series(used))).to_list()
+        window, count = found.window[kept], found.count[kept] - rare[found.window[kept]]
+        order = _by_count(window, codes, count, names)
+        # Windows stand from last to first: of each the first CAPACITY and one more, which says what is taken off.
+        ends = len(order) - np.searchsorted(window, np.arange(len(found.starts) + 1))
+        shown = order[np.arange(len(order)) - ends[window[order] + 1] <= CAPACITY]
+        own, listed = codes[shown].tolist(), count[shown].tolist()
+        sizes = np.minimum(ends[:-1] - ends[1:], CAPACITY + 1).tolist()
+        cells, at = {}, len(own)
+        rows = zip(found.starts.tolist(), found.known.tolist(), rare.tolist(), sizes, strict=True)
+        for start, total, error, size in rows:
+            at -= size
+            counts, least = listed[at : at + size], 0
+            if size > CAPACITY:
+                least = counts.pop()
+                counts = [number - least for number in counts if number > least]
+            mine = tuple([names[value] for value in own[at : at + len(counts)]])
+            cells[start] = cls(CAPACITY, mine, tuple(counts), total, error + least)
         return cells
 
     @classmethod
@@ -119,12 +127,25 @@ def texts_of(values: pl.Series) -> pl.Series:
     return values.bin.encode("hex") if values.dtype == pl.Binary else values.cast(pl.String)
 
 
-def _by_count(found: Counted, names: list[str]) -> NDArray[np.intp]:
+def _frequent(found: Counted) -> tuple[NDArray[np.bool_], Whole]:
+    """Return which pairs can be listed, and by window what is taken from their counts.
+
+    Where there are more than `CAPACITY` values, but no more of them occur twice, those that occur once go at a stroke:
+    that is most of a column of many values, and saves sorting them.
+    """
+    size = len(found.starts)
+    often = found.count > 1
+    many = np.bincount(found.window, minlength=size) > CAPACITY
+    rare = many & (np.bincount(found.window[often], minlength=size) <= CAPACITY)
+    return often | ~rare[found.window], rare.astype(np.int64)
+
+
+def _by_count(window: Places, codes: Places, count: Whole, names: list[str]) -> Places:
     """Return the order of pairs: windows last to first, in each the greatest count first, then the least text."""
     size = max(len(names), 1)
     rank = np.empty(size, np.int64)
-    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(size)[::-1]
-    most = int(found.count.max()) + 1 if len(found.count) else 1
-    if len(found.starts) * most * size < _LARGEST_KEY:
-        return np.argsort((found.window * most + found.count) * size + rank[found.value])[::-1]
-    return np.lexsort((rank[found.value], found.count, found.window))[::-1]
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))[::-1]
+    windows, most = int(window.max(initial=0)) + 1, int(count.max(initial=0)) + 1
+    if windows * most * size < _LARGEST_KEY:
+        return np.argsort((window * most + count) * size + rank[codes])[::-1]
+    return np.lexsort((rank[codes], count, window))[::-1]
