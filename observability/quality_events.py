@@ -31,3 +31,13 @@ class EvidenceMissing(Event):
     dataset: str
     rule: str
     cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeysAwaited(Event):
+    """The keys of a referenced dataset could not be read; its checks say not_checked until they can."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "reference keys awaited"
+    dataset: str
+    cause: str

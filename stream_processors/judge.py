@@ -19,6 +19,7 @@ from headrace.core.identity import stable_slot, trace_id
 from headrace.core.vocabulary import Reason, Stage
 from headrace.errors import WrongUse
 from headrace.observability.tracing import new_span_id, parse_traceparent, traceparent
+from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.codec import decode_leniently, split_by_schema
 from headrace.schemas.codec_walk import find_header_fault
 from headrace.schemas.contract import NO_TIME, Contract
@@ -34,6 +35,7 @@ from headrace.schemas.topics import (
     parse_data_topic,
 )
 from headrace.stream_processors.lookups import Lookups, Refusal
+from headrace.stream_processors.reference_keys import ReferenceKeys
 from headrace.stream_processors.steps.delta_parts import window_parts
 from headrace.stream_processors.steps.profile import column_deltas
 from headrace.stream_processors.steps.validate import Verdicts, validate
@@ -136,9 +138,10 @@ class _Part:
 class Judge:
     """Turns runs of raw messages into outputs. Holds no state of its own but what the lookups keep."""
 
-    def __init__(self, lookups: Lookups, ids: SystemIds) -> None:
+    def __init__(self, lookups: Lookups, ids: SystemIds, keys: ReferenceKeys | None = None) -> None:
         self._lookups = lookups
         self._ids = ids
+        self._keys = keys
 
     def begin_batch(self) -> None:
         """Say that a new batch begins: what was unknown is asked again."""
@@ -204,7 +207,8 @@ class Judge:
             return contract
         if refusal := self._lookups.misfit(part.schema_id or 0, schema, contract):
             return refusal
-        judged = _Judged(part, file, records, members, contract, validate(records, contract))
+        checks = self._keys.prepared(contract) if self._keys else contract.checks
+        judged = _Judged(part, file, records, members, contract, checks, validate(records, contract))
         trace, span = trace_id(part.dataset, file), new_span_id()
         passed_on: Headers = [
             ("traceparent", traceparent(trace, span).encode()),
@@ -251,6 +255,7 @@ class _Judged:
     records: pl.DataFrame
     members: Sequence[int]
     contract: Contract
+    checks: Sequence[CheckRule]
     verdicts: Verdicts
 
     def quarantined(self) -> Iterator[Mapping[str, object]]:
@@ -279,13 +284,13 @@ class _Judged:
 
     def _windows(self, schema: RecordSchema) -> list[WindowDelta]:
         contract = self.contract
-        if not contract.checks and contract.window == NO_TIME:
+        if not self.checks and contract.window == NO_TIME:
             return []
         known = {field.name: field for field in (*contract.record_fields, *schema.data_fields)}
         arrived = self.part.arrived[np.asarray(self.members, np.intp)]
         rejected = ~self.verdicts.accepted if self.verdicts.rejected else None
         origin = Origin(pl.Series(arrived), self.part.schema_id, rejected)
-        return window_deltas(self.records, list(known.values()), contract.checks, contract.window, origin)
+        return window_deltas(self.records, list(known.values()), self.checks, contract.window, origin)
 
     def _counts(self, schema: RecordSchema) -> dict[str, object]:
         return {

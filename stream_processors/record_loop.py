@@ -6,6 +6,7 @@ made anew: the new producer settles the open transaction, the new consumer goes 
 batch is done again. A second process with the same slot fences this one, which then stops for good.
 """
 
+import functools
 import signal
 import sys
 import threading
@@ -42,9 +43,11 @@ from headrace.settings import Settings
 from headrace.stream_processors.beginnings import check_beginning
 from headrace.stream_processors.judge import Judge, Judgement
 from headrace.stream_processors.lookups import Lookups
+from headrace.stream_processors.reference_keys import ReferenceKeys
 from headrace.transport.consumer import Batch, GroupConsumer
 from headrace.transport.kafka import Topics, TransactionalWriter
 from headrace.transport.partition_reader import Place
+from headrace.transport.warehouse import Warehouse
 
 STAGE = "judge"
 GROUP = "headrace-judge"
@@ -81,7 +84,8 @@ class RecordLoop:
         self._topics = Topics(client, settings.replication_factor)
         self._registry = Registry(settings)
         self._contracts = ContractStore(settings, client, self._registry)
-        self._judge = Judge(Lookups(self._registry, self._contracts), self._registry)
+        self._keys = ReferenceKeys(functools.partial(Warehouse, settings))
+        self._judge = Judge(Lookups(self._registry, self._contracts), self._registry, self._keys)
 
     def run(self) -> None:
         """Judge until told to stop; the batch in hand is finished. Raises Terminal errors, retries all others."""
@@ -103,7 +107,8 @@ class RecordLoop:
         emit(StageStopped(stage=self._name))
 
     def close(self) -> None:
-        """Leave the registry and the contracts."""
+        """Leave the services."""
+        self._keys.close()
         self._contracts.close()
         self._registry.close()
 
