@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column
+from headrace.stream_processors.sketches.grouped import Counted, Places, as_batch, counted_column
 from headrace.stream_processors.sketches.hashing import Hashes
 from headrace.stream_processors.sketches.packing import EqualByBytes, Reader, Whole
 
@@ -65,7 +65,15 @@ class Distinct(EqualByBytes):
         # Windows stay together and in order: only the values within one are sorted by their hash.
         first = found.window * size
         own = hashes[order][np.sort(first + rank[found.value]) - first]
-        return {start: cls.of_hashes(own[at]) for start, at in found.slices()}
+        places, ranks = _places_and_ranks(hashes, PRECISION) if len(hashes) > EXACT_LIMIT else (order, order)
+        cells = {}
+        for start, at in found.slices():
+            if at.stop - at.start <= EXACT_LIMIT:
+                cells[start] = cls(own[at])
+            else:
+                values = found.value[at]
+                cells[start] = cls(_no_hashes(), _highest(places[values], ranks[values], PRECISION))
+        return cells
 
     @classmethod
     def of_hashes(cls, hashes: Hashes, precision: int = PRECISION, *, limit: int = EXACT_LIMIT) -> Self:
@@ -136,15 +144,24 @@ class Distinct(EqualByBytes):
 
 
 def _registers(hashes: Hashes, precision: int) -> Registers:
+    return _highest(*_places_and_ranks(hashes, precision), precision)
+
+
+def _highest(places: Places, ranks: Places, precision: int) -> Registers:
+    registers = np.zeros(1 << precision, np.uint8)
+    np.maximum.at(registers, places, ranks.astype(np.uint8))
+    return registers
+
+
+def _places_and_ranks(hashes: Hashes, precision: int) -> tuple[Places, Places]:
+    """Return the register of each hash, and one more than the number of zeros that its other bits begin with."""
     places = (hashes >> np.uint64(_BITS - precision)).astype(np.intp)
     # At most 60 bits are left; halves of 32 fit a double exactly, whose exponent is the length in bits.
     rest = hashes & np.uint64((1 << (_BITS - precision)) - 1)
     high = (rest >> np.uint64(32)).astype(np.float64)
     low = (rest & np.uint64(0xFFFFFFFF)).astype(np.float64)
     length = np.where(high > 0, np.frexp(high)[1] + 32, np.frexp(low)[1])
-    registers = np.zeros(1 << precision, np.uint8)
-    np.maximum.at(registers, places, (_BITS - precision - length + 1).astype(np.uint8))
-    return registers
+    return places, (_BITS - precision - length + 1).astype(np.intp)
 
 
 def _estimate(histogram: Whole, precision: int) -> float:
