@@ -7,8 +7,9 @@ from headrace.stream_processors.sketches.registry import split_packed
 from headrace.stream_processors.steps.window_profile import WindowDelta
 
 # What Avro adds to names and values (lengths, block marks), rather more than less.
-_PER_WINDOW, _PER_ENTRY = 64, 16
+_PER_WINDOW, _PER_ENTRY, _NUMBER = 64, 8, 8
 Part = list[dict[str, Any]]
+Named = Mapping[str, int | bytes]
 
 
 def window_parts(deltas: Sequence[WindowDelta], most_bytes: int) -> list[Part]:
@@ -26,19 +27,23 @@ def window_parts(deltas: Sequence[WindowDelta], most_bytes: int) -> list[Part]:
             parts.append([])
             room = most_bytes - _PER_WINDOW
         parts[-1].append(item)
-        for kind, owner, name, value in _entries(delta, most_bytes // 2):
-            size = _PER_ENTRY + len(owner) + len(name) + (len(value) if isinstance(value, bytes) else 8)
-            if size > room:
-                item = _item(WindowDelta(delta.clock, delta.start))
-                parts.append([item])
-                room = most_bytes - _PER_WINDOW
-            if name in item[kind].setdefault(owner, {}):
-                item = _item(WindowDelta(delta.clock, delta.start))
-                parts[-1].append(item)
-                item[kind][owner] = {}
-                room -= _PER_WINDOW
-            item[kind][owner][name] = value
-            room -= size
+        for kind, owner, named in _owners(delta):
+            size = _size(owner, named)
+            if size <= room:
+                item[kind][owner] = named
+                room -= size
+                continue
+            for name, value in _pieces(named, most_bytes // 2):
+                size = _size(owner, {name: value})
+                if size > room or name in item[kind].get(owner, {}):
+                    item = _item(WindowDelta(delta.clock, delta.start))
+                    if size > room:
+                        parts.append([])
+                        room = most_bytes
+                    parts[-1].append(item)
+                    room -= _PER_WINDOW
+                item[kind].setdefault(owner, {})[name] = value
+                room -= size
     return [part for part in parts if part]
 
 
@@ -55,17 +60,23 @@ def _item(delta: WindowDelta) -> dict[str, Any]:
     }
 
 
-def _entries(delta: WindowDelta, most_bytes: int) -> Iterator[tuple[str, str, str, int | bytes]]:
-    kinds: Mapping[str, Mapping[str, Mapping[str, int | bytes]]] = {
-        "counts": delta.counts,
-        "cells": delta.cells,
-        "fields": delta.fields,
-    }
+def _owners(delta: WindowDelta) -> Iterator[tuple[str, str, Named]]:
+    """Yield each rule's and field's figures, with the part of the item that they belong to."""
+    kinds: Mapping[str, Mapping[str, Named]] = {"counts": delta.counts, "cells": delta.cells, "fields": delta.fields}
     for kind, owners in kinds.items():
         for owner, named in owners.items():
-            for name, value in named.items():
-                if isinstance(value, bytes) and len(value) > most_bytes:
-                    for piece in split_packed(value, most_bytes):
-                        yield kind, owner, name, piece
-                else:
-                    yield kind, owner, name, value
+            yield kind, owner, named
+
+
+def _size(owner: str, named: Named) -> int:
+    names = 4 * (len(owner) + sum(map(len, named)))
+    values = sum(len(value) if isinstance(value, bytes) else _NUMBER for value in named.values())
+    return _PER_ENTRY * (1 + len(named)) + names + values
+
+
+def _pieces(named: Named, most_bytes: int) -> Iterator[tuple[str, int | bytes]]:
+    for name, value in named.items():
+        if isinstance(value, bytes) and len(value) > most_bytes:
+            yield from ((name, piece) for piece in split_packed(value, most_bytes))
+        else:
+            yield name, value
