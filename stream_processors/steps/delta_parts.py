@@ -69,9 +69,10 @@ def _owners(delta: WindowDelta) -> Iterator[tuple[str, str, Named]]:
 
 
 def _size(owner: str, named: Named) -> int:
-    names = 4 * (len(owner) + sum(map(len, named)))
-    values = sum(len(value) if isinstance(value, bytes) else _NUMBER for value in named.values())
-    return _PER_ENTRY * (1 + len(named)) + names + values
+    size = _PER_ENTRY + 4 * len(owner)
+    for name, value in named.items():
+        size += _PER_ENTRY + 4 * len(name) + (len(value) if isinstance(value, bytes) else _NUMBER)
+    return size
 
 
 def _pieces(named: Named, most_bytes: int) -> Iterator[tuple[str, int | bytes]]:
