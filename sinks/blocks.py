@@ -231,9 +231,10 @@ def repetitive_columns(frame: pl.DataFrame) -> frozenset[str]:
 
 def system_block(segment: Segment, text: str, place: Place, target: Target) -> Block:
     """Return the block of the platform's own records, with `text` the schema that they were written with."""
-    head, columns = _system_head(text, target.overwriting)
+    head, columns = _system_head(text, target)
+    before = _stored_part(text, target.unstored)
     front = _long(len(place.topic.encode())) + place.topic.encode() + _long(place.partition)
-    tombstone = _neutral(text)
+    tombstone = _neutral(text, target.unstored)
     parts: list[bytes] = []
     rows = zip(segment.values, segment.keys, segment.offsets, segment.timestamps, strict=True)
     for value, key, offset, timestamp in rows:
@@ -241,7 +242,10 @@ def system_block(segment: Segment, text: str, place: Place, target: Target) -> B
         deleted = segment.schema_id == TOMBSTONE
         if target.overwriting:
             parts += (_long(len(key or b"")), key or b"", _long(int(deleted)))
-        parts.append(tombstone if deleted else value[HEADER.size :])
+        if deleted:
+            parts.append(tombstone)
+        else:
+            parts.append(value[HEADER.size :] if before is None else _beginning(value, before, str(place), offset))
     body = b"".join(parts)
     data = b"".join([head, _long(segment.rows), _long(len(body)), body, _SYNC])
     stored = tuple(name for name in columns if name not in target.unstored)
@@ -256,7 +260,7 @@ def _block(
 
 
 @functools.lru_cache(maxsize=64)
-def _system_head(text: str, overwriting: bool) -> tuple[bytes, tuple[str, ...]]:
+def _system_head(text: str, target: Target) -> tuple[bytes, tuple[str, ...]]:
     """Return the header of an Avro container with the system columns in front, and its columns."""
     document: dict[str, Any] = json.loads(text)
     front: list[dict[str, Any]] = [
@@ -265,18 +269,50 @@ def _system_head(text: str, overwriting: bool) -> tuple[bytes, tuple[str, ...]]:
         {"name": "_offset", "type": "long"},
         {"name": "_ingested_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
     ]
-    if overwriting:
+    if target.overwriting:
         front += [{"name": "_key", "type": "string"}, {"name": "_deleted", "type": "int"}]
-    document["fields"] = front + document["fields"]
+    document["fields"] = front + _stored_fields(document, target.unstored)
     stream = io.BytesIO()
     fastavro.writer(stream, document, [], sync_marker=_SYNC)
     return stream.getvalue(), tuple(item["name"] for item in document["fields"])
 
 
+def _stored_fields(document: dict[str, Any], unstored: frozenset[str]) -> list[dict[str, Any]]:
+    """Return the fields of a record without those at its end that are not stored."""
+    fields: list[dict[str, Any]] = document["fields"]
+    kept = [place for place, item in enumerate(fields, 1) if item["name"] not in unstored]
+    return fields[: kept[-1]] if kept else []
+
+
 @functools.lru_cache(maxsize=64)
-def _neutral(text: str) -> bytes:
+def _stored_part(text: str, unstored: frozenset[str]) -> Any:
+    """Return the parsed schema of what comes before the fields that are not stored, None if all are."""
+    document = json.loads(text)
+    fields = _stored_fields(document, unstored)
+    if len(fields) == len(document["fields"]):
+        return None
+    return fastavro.parse_schema(document | {"fields": fields})
+
+
+def _beginning(value: bytes, schema: Any, place: str, offset: int) -> bytes:
+    """Return the bytes of a framed body that this schema describes: reading stops where its last field ends."""
+    stream = io.BytesIO(value)
+    stream.seek(HEADER.size)
+    try:
+        fastavro.schemaless_reader(stream, schema, None)
+    except Exception as error:  # what fastavro raises for foreign bytes is not a closed set
+        raise PositionLost(
+            f'topic "{place}" offset {offset}: {error!r}',
+            hint="find out who else writes to this topic; the sink goes on when the message is gone",
+        ) from error
+    return value[HEADER.size : stream.tell()]
+
+
+@functools.lru_cache(maxsize=64)
+def _neutral(text: str, unstored: frozenset[str]) -> bytes:
     """Return the Avro body of a record that says nothing: what stands beside the key of a tombstone."""
     document = json.loads(text)
+    document["fields"] = _stored_fields(document, unstored)
     stream = io.BytesIO()
     record = {item["name"]: _nothing(item["type"]) for item in document["fields"]}
     fastavro.schemaless_writer(stream, fastavro.parse_schema(document), record)

@@ -10,7 +10,7 @@ import pytest
 from headrace.errors import PositionLost
 from headrace.schemas.codec import encode, polars_schema
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
-from headrace.schemas.system import system_schema_text
+from headrace.schemas.system import frame_system, system_schema_text
 from headrace.sinks import blocks
 from headrace.sinks.base import Target
 from headrace.sinks.blocks import Backlog, record_block, record_frame, repetitive_columns, system_block
@@ -186,6 +186,33 @@ def test_system_block_puts_the_place_before_each_body_and_marks_tombstones() -> 
     assert isinstance(row, dict)
     assert (row["_topic"], row["_offset"], row["_key"], row["_deleted"]) == ("quality.alerts", 9, "gone", 1)
     assert block.columns[:4] == ("_topic", "_partition", "_offset", "_ingested_at")
+
+
+def profile_delta(windows: list[dict[str, object]]) -> bytes:
+    value: dict[str, object] = {"dataset": "orders", "file": "0a", "stage": "judge", "rows": 2, "rejected": 0}
+    return frame_system("profile_delta", 7, value | {"reasons": {}, "rules": {}, "columns": [], "windows": windows})
+
+
+def test_system_block_leaves_out_the_fields_at_the_end_that_are_not_stored() -> None:
+    place, target = Place("quality.profiles", 0), Target("profiles", "profile_delta", unstored=frozenset({"windows"}))
+    cells = {"keys": {"keys": bytes(100_000)}}
+    window = {"clock": "event", "start": 0, "rows": 2, "rejected": 0, "counts": {}, "cells": cells, "fields": {}}
+    made = Backlog(place, target, 0)
+    made.add(run(Stored(1, profile_delta([window])), Stored(2, profile_delta([])), place=place), now=1.0)
+    block = system_block(made.take(), system_schema_text("profile_delta"), place, target)
+    rows = [row for row in fastavro.reader(io.BytesIO(block.data)) if isinstance(row, dict)]
+    assert [(row["_offset"], row["dataset"], row["rows"]) for row in rows] == [(1, "orders", 2), (2, "orders", 2)]
+    assert "windows" not in rows[0]
+    assert "windows" not in block.columns
+    assert len(block.data) < 10_000
+
+
+def test_system_record_that_ends_too_early_stops_the_partition_and_names_its_offset() -> None:
+    place, target = Place("quality.profiles", 0), Target("profiles", "profile_delta", unstored=frozenset({"windows"}))
+    made = Backlog(place, target, 0)
+    made.add(run(Stored(4, profile_delta([])[:9]), place=place), now=1.0)
+    with pytest.raises(PositionLost, match=r"offset 4"):
+        system_block(made.take(), system_schema_text("profile_delta"), place, target)
 
 
 def test_columns_repeat_only_if_values_come_twenty_times_each() -> None:
