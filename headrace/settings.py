@@ -179,6 +179,11 @@ class Paths:
         return self.home / "contracts"
 
     @property
+    def silences(self) -> Path:
+        """Which alerts a person asked not to be told of, and until when."""
+        return self.home / "silences.yaml"
+
+    @property
     def kafka(self) -> Path:
         """The embedded broker's data."""
         return self.home / "kafka"

@@ -10,6 +10,7 @@ import yaml
 
 from headrace.core.identity import dataset_name_problem
 from headrace.schemas.check_rules import CheckRule, WindowSpec
+from headrace.schemas.contract_alerts import ALERTS, AlertLife, read_alert_life
 from headrace.schemas.contract_checks import CheckReader
 from headrace.schemas.contract_fields import (
     FIELD_NULLS,
@@ -34,8 +35,9 @@ __all__ = ["Contract", "ContractField", "FormatOptions", "Rule", "contract_versi
 
 DEFAULT_TOLERANCE = 0.01
 MAX_PARTITIONS = 64
-_ROOT_PROPERTIES = ("headrace.tolerance", "headrace.partitions", "headrace.delimiter", FIELD_NULLS)
+_ROOT_PROPERTIES = ("headrace.tolerance", "headrace.partitions", "headrace.delimiter", FIELD_NULLS, ALERTS)
 NO_TIME = WindowSpec()
+NO_ALERTS = AlertLife()
 _DIGEST_DIGITS = 8
 
 
@@ -68,6 +70,7 @@ class Contract:
     unchecked: tuple[str, ...] = ()
     checks: tuple[CheckRule, ...] = ()
     window: WindowSpec = NO_TIME
+    alerts: AlertLife = NO_ALERTS
 
     @property
     def record_fields(self) -> tuple[RecordField, ...]:
@@ -147,6 +150,7 @@ def _build(document: Document, text: str) -> tuple[Contract, list[Problem]]:
         unchecked=tuple(findings.unchecked),
         checks=tuple(findings.checks),
         window=window,
+        alerts=options.alert_life(),
     )
     return contract, findings.problems
 
@@ -210,6 +214,17 @@ class _Options:
             self._wrong(name, value, f"write a whole number from 1 to {greatest}")
             return default
         return value
+
+    def alert_life(self) -> AlertLife:
+        place = next(
+            (
+                ("customProperties", at, "value")
+                for at, found in enumerate(self._properties)
+                if found.property == ALERTS
+            ),
+            (),
+        )
+        return read_alert_life(self._value(ALERTS), place, self._findings)
 
     def texts(self, name: str) -> tuple[str, ...]:
         return read_strings(find_property(self._properties, name), (), self._findings.problems)

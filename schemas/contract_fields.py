@@ -53,6 +53,7 @@ class ContractField:
     null_values: tuple[str, ...] = ()
     missing_means: str = ""
     personal: bool = False
+    critical: bool = False
 
 
 def read_field(found: Property, nulls: tuple[str, ...], place: Place, problems: list[Problem]) -> ContractField:
@@ -73,6 +74,7 @@ def read_field(found: Property, nulls: tuple[str, ...], place: Place, problems: 
         null_values=tuple(dict.fromkeys((*nulls, *own_nulls))),
         missing_means=_missing_means(found, place, problems),
         personal=_personal(found),
+        critical=bool(found.critical_data_element),
     )
 
 

@@ -19,6 +19,7 @@ WINDOWS = "quality.windows"
 ADVICE = "quality.advice"
 QUALITY_APP = "headrace-quality"
 QUALITY_TABLE = "files"
+WINDOW_TABLE = "windows"
 QUALITY_PARTITIONS = 4
 
 RAW = "raw"
@@ -59,6 +60,7 @@ SYSTEM_TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec(ADVICE, partitions=QUALITY_PARTITIONS, retention_ms=-1),
     # Faust names its changelogs itself, and would be silent if one were missing.
     TopicSpec(f"{QUALITY_APP}-{QUALITY_TABLE}-changelog", partitions=QUALITY_PARTITIONS, cleanup="compact"),
+    TopicSpec(f"{QUALITY_APP}-{WINDOW_TABLE}-changelog", partitions=QUALITY_PARTITIONS, cleanup="compact"),
 )
 
 

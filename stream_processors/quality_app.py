@@ -1,4 +1,4 @@
-"""The Faust app that turns profile deltas into alerts: process `quality`.
+"""The Faust app that turns profile deltas into alerts and closed windows: process `quality`.
 
 Faust is at least once, so the state carries its own position: each table entry holds the offset of the last delta it
 merged, and a delta at or below the greatest one of its partition is ignored. Alert ids follow from the finding, so an
@@ -12,7 +12,7 @@ import functools
 import signal
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -38,10 +38,12 @@ from headrace.observability.status import StageStatus
 from headrace.observability.tracing import FileTracer
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import MessageUnreadable, frame_system, read_checked, schema_id_of
-from headrace.schemas.topics import ALERTS, PROFILES, QUALITY_APP, QUALITY_PARTITIONS, QUALITY_TABLE
+from headrace.schemas.topics import ALERTS, MAX_MESSAGE_BYTES, PROFILES, QUALITY_APP, QUALITY_PARTITIONS, QUALITY_TABLE
 from headrace.settings import Settings
 from headrace.stream_processors.faust_consumer import GapTolerantConsumer, GapTolerantTransport
 from headrace.stream_processors.steps.file_quality import FileQuality, alerts_of, merge_delta
+from headrace.stream_processors.window_app import WindowFlow
+from headrace.stream_processors.window_table import TICK
 
 STAGE = "quality"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -137,6 +139,7 @@ def app_settings(settings: Settings) -> dict[str, Any]:
         "store": "memory://",
         "datadir": str(settings.paths().run / "faust"),
         "topic_partitions": QUALITY_PARTITIONS,
+        "producer_max_request_size": MAX_MESSAGE_BYTES,
         "topic_replication_factor": settings.replication_factor,
         "topic_disable_leader": True,
         "web_enabled": False,
@@ -186,15 +189,20 @@ async def once_it_answers(ask: Callable[[], T], *, pause_secs: float = FIRST_PAU
 
 
 def attach(
-    app: faust.App, registry: Registry, tracer: FileTracer, status: StageStatus, failed: asyncio.Future[Exception]
-) -> None:
-    """Give the app its table and its agent, which puts the error that it cannot go on with into `failed`."""
-    schema_id = registry.system_id(ALERTS, "alert")
+    app: faust.App,
+    settings: Settings,
+    registry: Registry,
+    tracer: FileTracer,
+    status: StageStatus,
+    failed: asyncio.Future[Exception],
+) -> WindowFlow:
+    """Give the app its tables and its agent, which puts the error that it cannot go on with into `failed`."""
     profiles = app.topic(PROFILES, key_type=bytes, value_type=bytes, value_serializer="raw")
-    alerts = app.topic(ALERTS, key_type=bytes, value_type=bytes, value_serializer="raw")
     # No value_type: with `dict` Faust 0.15 writes entries that its recovery then drops with a warning.
     table = app.Table(QUALITY_TABLE, key_type=str, partitions=QUALITY_PARTITIONS)
     file_alerts = FileAlerts(table)
+    raise_of_file = _file_raiser(app, file_alerts, registry, tracer)
+    windows = WindowFlow(app, settings, registry, once_it_answers, lambda alert, at: _tell(alert, tracer, at))
 
     @table.on_recover
     async def recover() -> None:
@@ -204,13 +212,9 @@ def attach(
         if (delta := await _delta_of(registry, message, value)) is None:
             return
         published_at = int(message.timestamp * 1_000_000)
-        merged = file_alerts.merge(message.partition, message.offset, published_at, delta)
-        if merged is not None:
-            for alert in merged.alerts:
-                framed = frame_system("alert", schema_id, alert)
-                await (await alerts.send(key=alert["alert_id"].encode(), value=framed))
-                _tell(alert, tracer, published_at)
-            file_alerts.keep(merged)
+        if delta["stage"] != TICK:
+            await raise_of_file(message, published_at, delta)
+        await windows.merge(message, published_at, delta)
 
     @app.agent(profiles)
     async def judge_files(stream: Any) -> None:
@@ -222,9 +226,43 @@ def attach(
             _consumer(app).finish(event.message)
             status.update(rows=1)
 
+    _add_timers(app, windows, status, failed)
+    return windows
+
+
+def _file_raiser(
+    app: faust.App, file_alerts: FileAlerts, registry: Registry, tracer: FileTracer
+) -> Callable[[Any, int, dict[str, Any]], Awaitable[None]]:
+    """Return what merges a delta into its file, and publishes its alerts before that is kept."""
+    schema_id = registry.system_id(ALERTS, "alert")
+    alerts = app.topic(ALERTS, key_type=bytes, value_type=bytes, value_serializer="raw")
+
+    async def raise_of_file(message: Any, published_at: int, delta: dict[str, Any]) -> None:
+        merged = file_alerts.merge(message.partition, message.offset, published_at, delta)
+        if merged is None:
+            return
+        for alert in merged.alerts:
+            framed = frame_system("alert", schema_id, alert)
+            await (await alerts.send(key=alert["alert_id"].encode(), value=framed))
+            _tell(alert, tracer, published_at)
+        file_alerts.keep(merged)
+
+    return raise_of_file
+
+
+def _add_timers(app: faust.App, windows: WindowFlow, status: StageStatus, failed: asyncio.Future[Exception]) -> None:
+    """Let the app report how far it is behind, and close windows by the time."""
+
     @app.timer(interval=1.0)  # type: ignore[untyped-decorator]
     async def report() -> None:
         status.update(lag=await _consumer(app).behind())
+
+    @app.timer(interval=1.0)  # type: ignore[untyped-decorator]
+    async def close_by_time() -> None:
+        try:
+            await windows.tick()
+        except Exception as error:  # whatever it is, windows must not stay open in silence
+            await _hold(failed, error)
 
 
 async def _delta_of(registry: Registry, message: Any, value: bytes | None) -> dict[str, Any] | None:
@@ -250,6 +288,8 @@ def _consumer(app: faust.App) -> GapTolerantConsumer:
 
 def _tell(alert: dict[str, Any], tracer: FileTracer, published_at: int) -> None:
     emit(AlertRaised(dataset=alert["dataset"], rule=alert["rule"], severity=alert["severity"], file=alert["file"]))
+    if not alert["file"]:
+        return
     tracer.record(
         "alert",
         dataset=alert["dataset"],
@@ -270,7 +310,7 @@ async def run(settings: Settings) -> None:
     app = build_app(settings)
     failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
     with closing(Registry(settings)) as registry, closing(span_export(settings, STAGE)) as export:
-        attach(app, registry, FileTracer(export), status, failed)
+        windows = attach(app, settings, registry, FileTracer(export), status, failed)
         try:
             await app.start()
             emit(StageStarted(stage=STAGE))
@@ -278,6 +318,7 @@ async def run(settings: Settings) -> None:
             status.update(state="stopping")
         finally:
             await asyncio.wait_for(app.stop(), settings.drain_secs)
+            windows.close()
     emit(StageStopped(stage=STAGE))
 
 

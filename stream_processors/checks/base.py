@@ -111,7 +111,8 @@ class Check(ABC):
     Class attributes: `name` as contracts write it, `dimension` and `unit` when the contract says none, `summary` one
     line for the catalogue, `Model` the strict parameters, `needs_fields` the least number of fields it must be given,
     `order_bound` True where the figures depend on the order of rows within a file, `reason` the reason code of rows
-    that it judges, None where it judges no rows.
+    that it judges, None where it judges no rows, `reads_history` True where the verdict reads `View.history`: what the
+    others observed in earlier windows is not kept.
     """
 
     name: ClassVar[str]
@@ -122,6 +123,7 @@ class Check(ABC):
     needs_fields: ClassVar[int] = 0
     order_bound: ClassVar[bool] = False
     reason: ClassVar[Reason | None] = None
+    reads_history: ClassVar[bool] = False
 
     def problem(self, rule: CheckRule, kinds: Mapping[str, Kind]) -> str:
         """Return why the rule cannot be followed on fields of these kinds, "" if it can; asked at reading."""

@@ -38,6 +38,7 @@ class MetricAnomaly(Check):
     dimension = Dimension.CONSISTENCY
     unit = Unit.VALUE
     summary = "a window's rows, nulls, mean, median or distinct values against their own history (robust z)"
+    reads_history = True
 
     class Model(Parameters):
         """Parameters."""

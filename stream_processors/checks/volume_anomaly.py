@@ -24,6 +24,7 @@ class VolumeAnomaly(Check):
     dimension = Dimension.COVERAGE
     unit = Unit.ROWS
     summary = "records of a window against the median of comparable windows"
+    reads_history = True
 
     class Model(Parameters):
         """Its parameters."""

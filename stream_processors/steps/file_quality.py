@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace.core.identity import trace_id
 from headrace.core.vocabulary import AlertState, FileState, Severity, Stage
+from headrace.stream_processors.steps.alert_life import subject_of
 
 REJECTED_SHARE = "rejected_share"
 FILE_RULES = {
@@ -122,7 +123,14 @@ def alerts_of(dataset: str, file: str, quality: FileQuality, raised_at: int) -> 
         bounds = {"observed": share, "bound": quality.tolerance, "rows_at_risk": rejected}
         finding = _finding(REJECTED_SHARE, severity, message, hint)
         found.append(_alert(dataset, file, quality, raised_at) | finding | bounds)
-    return [alert | {"alert_id": alert_id(dataset, alert["rule"], file, AlertState.OPEN)} for alert in found]
+    return [
+        alert
+        | {
+            "alert_id": alert_id(dataset, alert["rule"], file, AlertState.OPEN),
+            "subject": subject_of(dataset, alert["rule"], file),
+        }
+        for alert in found
+    ]
 
 
 def _why(quality: FileQuality) -> str:

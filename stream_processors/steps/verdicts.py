@@ -12,7 +12,8 @@ from headrace.schemas.check_rules import CheckRule
 from headrace.stream_processors.checks.base import Check, Outcome, Verdict, View, not_checked
 from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.steps.score import Judged
-from headrace.stream_processors.steps.window_state import NOT_RUN, WindowState
+from headrace.stream_processors.steps.window_profile import NOT_RUN
+from headrace.stream_processors.steps.window_state import WindowState
 
 CHECK_FAILED: Final = "check_failed"
 """The rule of alerts about checks that could not run."""

@@ -33,13 +33,22 @@ Carried = dict[str, dict[str, Any]]
 """By rule id, what was seen: JSON values."""
 
 
-def carried_facts(rules: Sequence[CheckRule], carried: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return by rule id the facts that earlier windows left for it."""
+def carried_facts(
+    rules: Sequence[CheckRule], carried: Mapping[str, Mapping[str, Any]], start: int
+) -> dict[str, dict[str, Any]]:
+    """Return by rule id the facts that other windows left for the one that begins at `start`.
+
+    A source that a later window had counts as seen just before this one: that is all a revision can know.
+    """
     found: dict[str, dict[str, Any]] = {}
     for rule in rules:
         if rule.check in _FACTS:
             seen = carried.get(rule.id, {})
-            known: Any = {int(name) for name in seen} if rule.check == "schema_change" else dict(seen)
+            known: Any = dict(seen)
+            if rule.check == "schema_change":
+                known = {int(name) for name in seen}
+            elif rule.check == "silent_source":
+                known = {source: min(last, start - 1) for source, last in seen.items()}
             found[rule.id] = {_FACTS[rule.check]: known}
     return found
 

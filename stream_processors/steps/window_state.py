@@ -6,7 +6,7 @@ so that a window that waits costs its packed size and a delta costs no merge of 
 
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,17 +15,13 @@ import fastavro
 from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.sketches.registry import pack_cell, unpack_cell
 
-EVENT_CLOCK: Final = "event"
-ARRIVAL_CLOCK: Final = "arrival"
-NOT_RUN: Final = "not_run"
-"""The figure that counts rows on which a check could not run, because it raised an error."""
 MOST_FILES: Final = 256
 OTHER_FILES: Final = ""
 """The id under which the rows of all files beyond `MOST_FILES` are counted."""
 
 _LONGS = {"type": "map", "values": "long"}
 _BYTES = {"type": "map", "values": {"type": "map", "values": "bytes"}}
-_PARSED = fastavro.parse_schema(
+_PARSED: Any = fastavro.parse_schema(
     {
         "type": "record",
         "name": "window_part",
@@ -43,6 +39,7 @@ _PARSED = fastavro.parse_schema(
         ],
     }
 )
+_HEAD: Any = fastavro.parse_schema({"type": "record", "name": "head", "fields": _PARSED["fields"][:2]})
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,31 @@ class Part:
         """Return the part of `pack`'s bytes."""
         found: Any = fastavro.schemaless_reader(io.BytesIO(data), _PARSED, None)
         return cls(**found)
+
+    @staticmethod
+    def head(data: bytes) -> tuple[int, str]:
+        """Return offset and contract version of a packed part, without the rest."""
+        found: Any = fastavro.schemaless_reader(io.BytesIO(data), _HEAD, None)
+        return found["offset"], found["version"]
+
+    def split(self, most_bytes: int) -> "list[Part]":
+        """Return parts that give the same state, of about `most_bytes` each unless one owner alone has more."""
+        parts = [replace(self, cells={}, fields={})]
+        room = most_bytes
+        entries = [(True, owner, cells) for owner, cells in self.cells.items()]
+        entries += [(False, owner, cells) for owner, cells in self.fields.items()]
+        for of_rule, owner, cells in entries:
+            size = sum(map(len, cells.values()))
+            if size > room and room < most_bytes:
+                parts.append(Part(self.offset, self.version))
+                room = most_bytes
+            last = parts[-1]
+            if of_rule:
+                parts[-1] = replace(last, cells={**last.cells, owner: cells})
+            else:
+                parts[-1] = replace(last, fields={**last.fields, owner: cells})
+            room -= size
+        return parts
 
     @classmethod
     def of_delta(cls, offset: int, delta: Mapping[str, Any], window: Mapping[str, Any]) -> "Part":

@@ -1,4 +1,4 @@
-"""The Faust app against real Kafka: killed at seeded moments while deltas flow, it alerts once for each bad file."""
+"""The Faust app against real Kafka, killed at seeded moments: one alert for each bad file, and every window once."""
 
 import json
 import os
@@ -13,11 +13,17 @@ import pytest
 
 from headrace.cli.alerts import published_alerts
 from headrace.core.identity import stable_slot
+from headrace.schemas.contract import parse_contract
+from headrace.schemas.contract_store import ContractStore
 from headrace.schemas.registry import Registry
-from headrace.schemas.system import frame_system
-from headrace.schemas.topics import PROFILES, QUALITY_PARTITIONS, SYSTEM_TOPICS
+from headrace.schemas.system import frame_system, read_system, schema_id_of
+from headrace.schemas.topics import PROFILES, QUALITY_PARTITIONS, SYSTEM_TOPICS, WINDOWS
+from headrace.settings import Settings
+from headrace.stream_processors.sketches.registry import pack_cell
+from headrace.stream_processors.sketches.tally import Tally
 from headrace.testing.line import wait_for
 from headrace.testing.stack import EmbeddedStack
+from headrace.transport.follow import read_topic
 from headrace.transport.kafka import Topics, TransactionalWriter
 
 pytestmark = pytest.mark.stack
@@ -26,6 +32,28 @@ FILES = 240
 KILLS_AT = (60, 140)
 # Messages that are no delta: cut within the frame, within the body, and down to nothing.
 POISON_AT = {20: 3, 100: 20, 180: 0}
+HOUR, FIRST_HOUR, FILES_AN_HOUR, MICROS = 3600, 1_700_000_000 // 3600 * 3600, 8, 1_000_000
+BAD_HOURS = range(10, 15)
+CONTRACT = parse_contract(f"""
+apiVersion: v3.1.0
+kind: DataContract
+id: {DATASET}
+version: 1.0.0
+status: active
+customProperties:
+  - {{property: headrace.alerts, value: {{stillEvery: 3, resolveAfter: 2}}}}
+schema:
+  - name: {DATASET}
+    customProperties:
+      - {{property: headrace.timeField, value: at}}
+      - {{property: window, value: PT1H}}
+    properties:
+      - {{name: at, logicalType: timestamp}}
+      - name: mass
+        logicalType: number
+        quality:
+          - {{id: mass_missing, metric: nullValues, mustBeLessOrEqualTo: 10, unit: percent}}
+""")
 
 
 def start_app(stack: EmbeddedStack) -> subprocess.Popen[bytes]:
@@ -39,7 +67,22 @@ def end(app: subprocess.Popen[bytes]) -> None:
     app.wait()
 
 
-def delta(file: str, stage: str, rows: int, rejected: int, file_rows: int | None = None) -> dict[str, Any]:
+def window(hour: int, rows: int, missing: int) -> dict[str, Any]:
+    counts = pack_cell(Tally({"rows": rows, "nulls": missing}))
+    figures = {"counts": {"mass_missing": {"failed": missing}}, "cells": {}, "fields": {"mass": {"counts": counts}}}
+    return {"clock": "event", "start": FIRST_HOUR + hour * HOUR, "rows": rows, "rejected": 0} | figures
+
+
+def windows_of(number: int, seeded: random.Random) -> list[dict[str, Any]]:
+    """Return what a file adds: to its hour, and now and then to one that was closed before."""
+    hour = number // FILES_AN_HOUR
+    late = [window(hour - 2, 1, 1)] if hour > 2 and seeded.random() < 0.1 else []
+    return [*late, window(hour, 10, 5 if hour in BAD_HOURS else 0)]
+
+
+def delta(
+    file: str, stage: str, rows: int, rejected: int, file_rows: int | None = None, windows: Any = ()
+) -> dict[str, Any]:
     reasons = {"required": rejected} if rejected else {}
     empty: dict[str, Any] = {
         "reasons": reasons,
@@ -49,15 +92,24 @@ def delta(file: str, stage: str, rows: int, rejected: int, file_rows: int | None
         "tolerance": 0.1,
         "trace_id": "",
     }
-    named = {"file_state": "published", "file_reason": "", "owner": "", "name": "o.csv", "contract_version": "1"}
-    return {"dataset": DATASET, "file": file, "stage": stage, "rows": rows, "rejected": rejected} | empty | named
+    named = {"file_state": "published", "file_reason": "", "owner": "", "name": "o.csv"}
+    told = {"contract_version": CONTRACT.version, "windows": list(windows)}
+    return {"dataset": DATASET, "file": file, "stage": stage, "rows": rows, "rejected": rejected} | empty | named | told
+
+
+def prepared(settings: Settings) -> int:
+    """Make the topics, record the contract, and return the registry id of deltas."""
+    Topics(settings.kafka_client()).ensure(SYSTEM_TOPICS)
+    with closing(Registry(settings)) as registry:
+        schema_id = registry.system_id(PROFILES, "profile_delta")
+        with closing(ContractStore(settings, settings.kafka_client(), registry)) as contracts:
+            contracts.record(CONTRACT)
+    return schema_id
 
 
 def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transactions(stack: EmbeddedStack) -> None:
     settings, seeded = stack.settings, random.Random(20130101)
-    Topics(settings.kafka_client()).ensure(SYSTEM_TOPICS)
-    with closing(Registry(settings)) as registry:
-        schema_id = registry.system_id(PROFILES, "profile_delta")
+    schema_id = prepared(settings)
     writer = TransactionalWriter(settings.kafka_client(), "test-quality-kills")
     partition = stable_slot(DATASET, QUALITY_PARTITIONS)
 
@@ -73,9 +125,9 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
         for number in range(FILES):
             file, rejected = f"{number:016x}", seeded.choice((0, 5))
             bad |= {file} if rejected else set()
-            publish(delta(file, "judge", 10, rejected))
+            publish(delta(file, "judge", 10, rejected, windows=windows_of(number, seeded)))
             if seeded.random() < 0.1:
-                publish(delta(file, "judge", 10, 10), commit=False)
+                publish(delta(file, "judge", 10, 10, windows=windows_of(number + 20, seeded)), commit=False)
             if number in POISON_AT:
                 publish(delta(file, "judge", 10, 10), cut=POISON_AT[number])
             publish(delta(file, "read", 0, 0, file_rows=10))
@@ -86,6 +138,7 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
                 app = start_app(stack)
         wait_for_alerts(stack, len(bad))
         wait_for(lambda: lag(stack) == 0, 60.0, lambda: f"lag 0, it is {lag(stack)}", 0.2)
+        told = messages(stack, WINDOWS, "window")
         app.terminate()
         assert app.wait(timeout=30) == 0
     finally:
@@ -93,6 +146,54 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
     assert (set(ours(stack)), len(set(contents(stack)))) == (bad, len(bad)), "an alert is missing, or repeats differ"
     assert len(unreadable(stack)) == len(POISON_AT)
     assert {share for _, share in observed(stack)} == {0.5}, "a delta was counted twice or an aborted one was counted"
+    assert_every_window_once(stack, told)
+
+
+def assert_every_window_once(stack: EmbeddedStack, told: list[dict[str, Any]]) -> None:
+    found = {place(one): (one["rows"], one["verdicts"][0]["observed"]) for one in told}
+    assert found == folded(messages(stack, PROFILES, "profile_delta")), "windows are not those of the deltas"
+    assert len({json.dumps(one, default=repr) for one in told}) == len(found), "repeats of a window differ"
+    assert transitions(stack) == Counter([("open", 10), ("still", 13), ("resolved", 16)])
+
+
+def messages(stack: EmbeddedStack, topic: str, name: str) -> list[dict[str, Any]]:
+    """Return the committed messages of the test's dataset, repeats too, without those that nobody can read."""
+    found = []
+    with closing(Registry(stack.settings)) as registry:
+        for message in read_topic(stack.settings.kafka_client(), topic):
+            writer = registry.text_of(schema_id_of(message.value) or 0) if len(message.value) > 20 else None
+            if writer is not None:
+                found.append(read_system(name, message.value, writer))
+    return [one for one in found if one["dataset"] == DATASET]
+
+
+def place(one: dict[str, Any]) -> tuple[int, int]:
+    return (int(one["start"].timestamp()) - FIRST_HOUR) // HOUR, one["revision"]
+
+
+def folded(deltas: list[dict[str, Any]]) -> dict[tuple[int, int], tuple[int, float]]:
+    """Return (hour, revision) -> (rows, missing percent), by adding up the deltas in their order, one by one."""
+    rows, missing, revisions = Counter[int](), Counter[int](), dict[int, int]()
+    found = {}
+    newest = -1
+    for one in deltas:
+        hours = {(entry["start"] - FIRST_HOUR) // HOUR: entry for entry in one["windows"]}
+        for hour, entry in hours.items():
+            rows[hour] += entry["rows"]
+            missing[hour] += entry["counts"]["mass_missing"]["failed"]
+            newest = max(newest, hour)
+        for hour in sorted(rows):
+            if hour < newest and (hour not in revisions or hour in hours):
+                revisions[hour] = revisions.get(hour, -1) + 1
+                found[hour, revisions[hour]] = (rows[hour], 100.0 * missing[hour] / rows[hour])
+    return found
+
+
+def transitions(stack: EmbeddedStack) -> Counter[tuple[str, int]]:
+    """Return the transitions of the rule's alert with their hours; those that a kill repeats are one."""
+    found = {one["alert_id"]: one for one in published_alerts(stack.settings) if one["clock"] == "event"}
+    ours = [one for one in found.values() if (one["dataset"], one["rule"]) == (DATASET, "mass_missing")]
+    return Counter((one["state"], (int(one["window_start"].timestamp()) - FIRST_HOUR) // HOUR) for one in ours)
 
 
 def unreadable(stack: EmbeddedStack) -> set[int]:
@@ -115,11 +216,14 @@ def ours(stack: EmbeddedStack) -> Counter[str]:
 
 def contents(stack: EmbeddedStack) -> list[str]:
     """Return what the topic has, repeats too: a kill between an alert and the table's entry brings it again."""
-    found = [alert for alert in published_alerts(stack.settings) if alert["dataset"] == DATASET]
+    found = of_files(stack)
     return [json.dumps(alert, default=str, sort_keys=True) for alert in found]
 
 
 def observed(stack: EmbeddedStack) -> list[tuple[str, float]]:
-    return [
-        (alert["file"], alert["observed"]) for alert in published_alerts(stack.settings) if alert["dataset"] == DATASET
-    ]
+    return [(alert["file"], alert["observed"]) for alert in of_files(stack)]
+
+
+def of_files(stack: EmbeddedStack) -> list[dict[str, Any]]:
+    found = [alert for alert in published_alerts(stack.settings) if alert["dataset"] == DATASET]
+    return [alert for alert in found if alert["clock"] == "file"]

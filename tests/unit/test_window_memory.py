@@ -136,8 +136,8 @@ def test_earlier_windows_leave_their_sources_schemas_and_contents_bounded() -> N
     }
     carried = learned({}, rules, WindowState([Part(1, cells=cells)]))
     later = {"silent": {"seen": pack_cell(LastSeen({"b": 7, "c": 1}))}}
-    found = carried_facts(rules, learned(carried, rules, WindowState([Part(2, cells=later)])))
-    assert found["silent"] == {facts.KNOWN_SOURCES: {"a": 5, "b": 9, "c": 1}}
+    found = carried_facts(rules, learned(carried, rules, WindowState([Part(2, cells=later)])), 9)
+    assert found["silent"] == {facts.KNOWN_SOURCES: {"a": 5, "b": 8, "c": 1}}
     assert found["schemas"] == {facts.KNOWN_SCHEMAS: {3}}
     assert len(found["replayed"][facts.KNOWN_CONTENT]) == MOST_CONTENTS
 

@@ -1,0 +1,55 @@
+"""What the quality app tells of windows."""
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from headrace.observability.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowsClosed(Event):
+    """Windows of a dataset were closed or revised, and their verdicts published."""
+
+    text: ClassVar[str] = "windows closed"
+    metric: ClassVar[str] = "headrace_closed_windows_total"
+    quantity: ClassVar[str] = "windows"
+    dataset: str
+    windows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsOutsideWindows(Event):
+    """Rows are in no published window: theirs was forgotten long ago, or is too far in the future. They are stored."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "rows outside windows"
+    metric: ClassVar[str] = "headrace_rows_outside_windows_total"
+    labels: ClassVar[tuple[str, ...]] = ("cause",)
+    quantity: ClassVar[str] = "rows"
+    dataset: str
+    clock: str
+    rows: int
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowShortened(Event):
+    """A window's record was too large for a message: cells, or charts too, were left out. Its verdicts are whole."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "window record shortened"
+    dataset: str
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SilencesUnreadable(Event):
+    """The file of silences cannot be followed: nothing is silenced until it is corrected."""
+
+    level: ClassVar[int] = logging.ERROR
+    text: ClassVar[str] = "silences unreadable"
+    file: str
+    cause: str
+    hint: str

@@ -1,0 +1,252 @@
+"""Closing and revising windows: one plan's verdicts, records, alerts, and what they leave behind for later windows."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from headrace.schemas.check_catalog import check_named, check_names
+from headrace.stream_processors.checks import facts
+from headrace.stream_processors.steps.closed_windows import (
+    MOST_PIECES,
+    ClosedWindow,
+    Piece,
+    PieceName,
+    history_of,
+    pack_piece,
+    unpack_piece,
+)
+from headrace.stream_processors.steps.verdicts import Evaluated, Known, evaluate
+from headrace.stream_processors.steps.window_alerts import CONTRACT, Lived, Lives, Teller, step_window
+from headrace.stream_processors.steps.window_known import (
+    Carried,
+    carried_facts,
+    labels_to_learn,
+    labels_to_read,
+    learned,
+    reference_part,
+    reference_view,
+    stale_labels,
+)
+from headrace.stream_processors.steps.window_profile import ARRIVAL_CLOCK, EVENT_CLOCK
+from headrace.stream_processors.steps.window_record import Closed, observed_of, window_record
+from headrace.stream_processors.steps.window_slots import sorted_out
+from headrace.stream_processors.steps.window_state import Part, WindowState
+from headrace.stream_processors.window_index import (
+    Clock,
+    Index,
+    clock_key,
+    json_bytes,
+    label_key,
+    part_key,
+    piece_key,
+)
+from headrace.stream_processors.window_law import Law, Laws, law_for
+from headrace.stream_processors.window_plan import Plan
+
+KEPT_BYTES: Final = 512 * 1024
+"""Parts of a clock's closed windows that are kept for late rows, the newest windows first."""
+_MICROS = 1_000_000
+
+
+class Closings:
+    """The closings of one plan. Reads the table through what the plan has changed so far."""
+
+    def __init__(
+        self,
+        table: Mapping[str, bytes],
+        index: Index,
+        plan: Plan,
+        laws: Laws,
+        silenced: Callable[[str, str, int], bool],
+    ) -> None:
+        self.plan = plan
+        self.parts: dict[tuple[Clock, int], dict[str, bytes]] = {}
+        self._table, self._index, self._laws, self._silenced = table, index, laws, silenced
+        self._pieces: dict[tuple[Clock, PieceName], Piece] = {}
+        self._changed: set[tuple[Clock, PieceName]] = set()
+        self._lives: dict[Clock, Lives] = {}
+        self._carried: dict[Clock, Carried] = {}
+        self._references: dict[tuple[Clock, str], Part] = {}
+        self._repeats = False
+
+    def _piece(self, clock: Clock, name: PieceName) -> Piece:
+        found = self._pieces.get((clock, name))
+        if found is None:
+            found = unpack_piece(self._table.get(piece_key(clock, name)))
+            self._pieces[clock, name] = found
+        return found
+
+    def closed_window(self, clock: Clock, start: int) -> ClosedWindow | None:
+        """Return what is known of a window that was closed, None of one that was not."""
+        for name in self._index.pieces.get(clock, ()):
+            if name.holds(start) and (found := self._piece(clock, name).get(start)):
+                return found
+        return None
+
+    def close(self, clock: Clock, late: Mapping[int, Part], watermark: int) -> None:
+        """Close the windows that the watermark has passed, and revise those that late parts came for, in order."""
+        mine = {start for known, start in self.parts if known == clock}
+        for start in sorted({*self._index.open_windows(clock), *mine}):
+            state = self._state(clock, start) if start in mine else None
+            version = state.version if state else self._index.held[clock][start].version
+            law = self._law(clock, version)
+            if start in late or start + law.spec.size_secs <= watermark:
+                self._judge(clock, start, state or self._state(clock, start), law, late.get(start), watermark)
+
+    def _law(self, clock: Clock, version: str) -> Law:
+        return law_for(self._laws, clock[0], version)
+
+    def _state(self, clock: Clock, start: int) -> WindowState:
+        known = self.parts.get((clock, start))
+        if known is None:
+            live = sorted_out(self._index.slots(clock, start)).live
+            known = {slot: self._table[part_key(clock, start, slot)] for slot in live}
+        return WindowState(map(Part.unpack, known.values()))
+
+    def _judge(self, clock: Clock, start: int, state: WindowState, law: Law, late: Part | None, watermark: int) -> None:
+        source, known = self.plan.source, self.closed_window(clock, start)
+        # Closed windows are written after everything is published: what is found here needs no second telling, and what
+        # stands stays. The rest of its entries are made again from what they were made of.
+        repeated = known is not None and known.offset >= source.offset
+        self._repeats = self._repeats or repeated
+        revision = 0 if known is None else known.revision + (0 if repeated else 1)
+        end = start + law.spec.size_secs
+        closed = Closed(clock[0], clock[1], start, end, revision, source.published_at, law.version)
+        evaluated = self._evaluated(clock, closed, state, law, watermark)
+        problems = [law.problem] if law.problem else []
+        self.plan.windows.append(
+            window_record(
+                closed, state, evaluated, law.fields, masked=law.masked, critical=law.critical, problems=problems
+            )
+        )
+        if not revision:
+            told = partial(self._silenced, clock[0])
+            teller = Teller(law.owner, law.masked, lambda rule: told(rule, source.published_at))
+            lives, alerts = step_window(self._lives_of(clock), closed, state, evaluated, law.life, teller)
+            self._lives[clock] = lives
+            self.plan.alerts += alerts
+        if not repeated:
+            self._note_closed(clock, closed, state, evaluated)
+        self.plan.closed.setdefault(clock, set()).add(start)
+        self._carried[clock] = learned(self._carried_of(clock), law.rules, state)
+        self._learn_references(clock, closed, state if late is None else WindowState([late]), law)
+
+    def _evaluated(self, clock: Clock, closed: Closed, state: WindowState, law: Law, watermark: int) -> Evaluated:
+        if law.problem:
+            return Evaluated((), {}, {CONTRACT: law.problem})
+        names = self._index.pieces.get(clock, set()) | {name for own, name in self._pieces if own == clock}
+        pieces = [self._piece(clock, name) for name in names]
+        known = Known(
+            facts=_facts(closed, state, watermark),
+            rule_facts=carried_facts(law.rules, self._carried_of(clock), closed.start),
+            history=history_of(pieces, closed.start),
+            references={
+                name: view
+                for name, (rule, reference) in law.compared.items()
+                if (view := reference_view(rule, self._reference(clock, reference, closed), closed.start, closed.end))
+            },
+        )
+        return evaluate(law.rules, state, closed.start, closed.end, known)
+
+    def _reference(self, clock: Clock, reference: str, closed: Closed) -> list[Part]:
+        labels = labels_to_read(reference, closed.start, closed.end - closed.start)
+        return [part for label in labels if (part := self._labelled(clock, label)) is not None]
+
+    def _labelled(self, clock: Clock, label: str) -> Part | None:
+        if (clock, label) in self._references:
+            return self._references[clock, label]
+        data = self._table.get(label_key(clock, label))
+        return None if data is None else Part.unpack(data)
+
+    def _lives_of(self, clock: Clock) -> Lives:
+        if clock not in self._lives:
+            data = json.loads(self._table.get(clock_key("a", clock)) or b"{}")
+            self._lives[clock] = {name: Lived.from_json(values) for name, values in data.items()}
+        return self._lives[clock]
+
+    def _carried_of(self, clock: Clock) -> Carried:
+        if clock not in self._carried:
+            self._carried[clock] = json.loads(self._table.get(clock_key("k", clock)) or b"{}")
+        return self._carried[clock]
+
+    def _note_closed(self, clock: Clock, closed: Closed, state: WindowState, evaluated: Evaluated) -> None:
+        observed = {
+            one.rule.id: value
+            for one in evaluated.judged
+            if _reads_history(one.rule.check) and (value := observed_of(one.verdict)) is not None
+        }
+        name = PieceName.of(closed.start, closed.end - closed.start)
+        window = ClosedWindow(closed.start, self.plan.source.offset, closed.revision, state.rows, observed)
+        self._piece(clock, name)[closed.start] = window
+        self._changed.add((clock, name))
+
+    def _learn_references(self, clock: Clock, closed: Closed, added: WindowState, law: Law) -> None:
+        references = [reference for _, reference in law.compared.values()]
+        for label in labels_to_learn(references, closed.start, closed.end - closed.start):
+            old = self._labelled(clock, label)
+            written = (clock, label) not in self._references and old is not None
+            if written and old is not None and old.offset >= self.plan.source.offset:
+                continue
+            new = replace(reference_part(added, law.compared), offset=self.plan.source.offset)
+            both = new if old is None else WindowState([old, new]).merged()
+            # Figures of another contract that do not merge are no reference any more.
+            self._references[clock, label] = new if both.unmerged else both
+
+    def forget(self, clock: Clock) -> list[tuple[int, int]]:
+        """Plan what is deleted of a clock; return the ranges of windows that fall out of the ring."""
+        if clock not in self.plan.closed:
+            return []
+        self._forget_parts(clock)
+        newest = max(self.plan.closed[clock])
+        labels = stale_labels(self._index.labels.get(clock, ()), newest)
+        self.plan.drops += [label_key(clock, label) for label in labels if (clock, label) not in self._references]
+        names = {*self._index.pieces.get(clock, ()), *(name for own, name in self._changed if own == clock)}
+        oldest = sorted(names)[: max(0, len(names) - MOST_PIECES)]
+        for name in oldest:
+            if (clock, name) in self._changed:
+                self._changed.discard((clock, name))
+            if name in self._index.pieces.get(clock, ()):
+                self.plan.drops.append(piece_key(clock, name))
+        return [(name.first, name.end) for name in oldest]
+
+    def _forget_parts(self, clock: Clock) -> None:
+        """Plan to delete the parts of closed windows that are too much, the oldest windows first."""
+        closed = self._index.closed.get(clock, set()) | self.plan.closed[clock]
+        left, dropped = KEPT_BYTES, set[str]()
+        for start in sorted(closed, reverse=True):
+            new = {slot: len(data) for slot, data in self.parts.get((clock, start), {}).items()}
+            sizes = {**self._index.slots(clock, start), **new}
+            left -= sum(sizes.values())
+            if left < 0:
+                dropped.update(part_key(clock, start, slot) for slot in sizes)
+        self.plan.drops += sorted(dropped.difference(self.plan.drops))
+
+    def write(self) -> None:
+        """Add the entries of all closings to the plan: closed windows first, what they begin from after them."""
+        puts = self.plan.puts
+        if self._repeats:
+            self.plan.windows.clear()
+            self.plan.alerts.clear()
+        for clock, name in sorted(self._changed):
+            puts[piece_key(clock, name)] = pack_piece(self._piece(clock, name))
+        for clock, lives in self._lives.items():
+            puts[clock_key("a", clock)] = json_bytes({name: lived.to_json() for name, lived in lives.items()})
+        for clock in self.plan.closed:
+            puts[clock_key("k", clock)] = json_bytes(self._carried[clock])
+        for (clock, label), part in self._references.items():
+            puts[label_key(clock, label)] = part.pack()
+
+
+def _reads_history(check: str) -> bool:
+    return check in check_names() and bool(getattr(check_named(check), "reads_history", False))
+
+
+def _facts(closed: Closed, state: WindowState, watermark: int) -> dict[str, Any]:
+    found: dict[str, Any] = {facts.NOW: closed.closed_at / _MICROS}
+    if closed.clock == EVENT_CLOCK:
+        found[facts.WATERMARK] = float(watermark)
+    if closed.clock == ARRIVAL_CLOCK:
+        found[facts.UNREADABLE_ROWS] = state.unreadable
+    return found
