@@ -29,6 +29,7 @@ from headrace.schemas.topics import (
 from headrace.stream_processors.record_loop import RecordLoop
 from headrace.stream_processors.sketches.registry import unpack_cell
 from headrace.stream_processors.sketches.tally import Tally
+from headrace.testing.deltas import readable_deltas
 from headrace.testing.stack import EmbeddedStack
 from headrace.transport.kafka import Headers, Topics, TransactionalWriter
 
@@ -143,7 +144,7 @@ class Line:
     def deltas(self) -> list[dict[str, Any]]:
         found = self.read(PROFILES, stable_slot(self.dataset, QUALITY_PARTITIONS))
         assert {message.key() for message in found} >= {self.dataset.encode()}
-        deltas = [read_system("profile_delta", message.value()) for message in found]
+        deltas = readable_deltas(message.value() for message in found)
         return [delta for delta in deltas if delta["dataset"] == self.dataset]
 
     def wait_for(self, *, valid: int = 0, quarantined: int = 0) -> None:

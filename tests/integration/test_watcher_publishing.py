@@ -20,6 +20,7 @@ from headrace.schemas.registry import Registry
 from headrace.schemas.system import read_system
 from headrace.schemas.topics import LEDGER, PROFILES, QUARANTINE, RAW, SYSTEM_TOPICS, data_topic
 from headrace.settings import Settings
+from headrace.testing.deltas import readable_deltas
 from headrace.testing.stack import EmbeddedStack
 from headrace.transport.follow import read_topic
 from headrace.transport.kafka import CompactedTopic, Topics, TransactionalWriter
@@ -260,7 +261,7 @@ def check_quarantine_and_deltas(home: Home, ragged: FileEntry) -> None:
     row = read_system("quarantined_row", message.value)
     assert (row["_file"], row["_row"], row["stage"], row["raw"]) == (ragged.file, 1, "read", b"2")
     assert [reason["code"] for reason in row["reasons"]] == ["too_few_fields"]
-    deltas = [read_system("profile_delta", message.value) for message in read_topic(client, PROFILES)]
+    deltas = readable_deltas(message.value for message in read_topic(client, PROFILES))
     ends = {d["name"]: d for d in deltas if d["dataset"] == home.dataset and d["file_rows"] is not None}
     assert {name: (end["file_rows"], end["file_state"], end["rejected"]) for name, end in ends.items()} == {
         "empty.csv": (0, "rejected", 0),

@@ -8,8 +8,8 @@ name, its token and its row count, but not its bytes. Both are counted by the en
 import os
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from headrace.embedded.warehouse.engine import Engine, Handle, Role
@@ -20,8 +20,11 @@ from headrace.observability.events import emit
 
 _FAILED_INSERTS: Final = "FailedInsertQuery"
 _FAILED_WRITES: Final = "WriteBufferFromFileDescriptorWriteFailed"
-_COUNTS: Final = f"SELECT event, value FROM system.events WHERE event IN ('{_FAILED_INSERTS}', '{_FAILED_WRITES}')"  # noqa: S608
-_LAST_ERROR: Final = "SELECT code, last_error_message FROM system.errors ORDER BY last_error_time DESC LIMIT 1"
+_COUNTS: Final = (
+    f"SELECT event, value FROM system.events WHERE event IN ('{_FAILED_INSERTS}', '{_FAILED_WRITES}') "  # noqa: S608
+    "UNION ALL SELECT toString(code), sum(value) FROM system.errors GROUP BY code"
+)
+_LAST_ERROR: Final = "SELECT code, last_error_message FROM system.errors {} ORDER BY last_error_time DESC LIMIT 1"
 _NEW_PARTS: Final = (
     "SELECT database, `table`, name, level FROM system.parts WHERE active AND modification_time >= toDateTime({})"
 )
@@ -37,10 +40,15 @@ _EXIT_CODE: Final = 74
 
 @dataclass(frozen=True)
 class Mark:
-    """How many failures the engine had counted at one moment."""
+    """How many failures the engine had counted at one moment; `errors` are all its errors by code."""
 
     failed_inserts: int
     failed_writes: int
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+    def new_errors(self, before: "Mark") -> list[str]:
+        """Return the codes of errors that came since another moment."""
+        return sorted(code for code, count in self.errors.items() if count > before.errors.get(code, 0))
 
 
 def _leave() -> None:
@@ -80,13 +88,16 @@ class Proof:
         if after.failed_writes > before.failed_writes:
             raise Fault(NOT_ENOUGH_SPACE, "The disk did not take all the data of an INSERT; it was taken back")
         if after.failed_inserts > before.failed_inserts:
-            code, _, text = self._engine.ask(_LAST_ERROR).rstrip("\n").partition("\t")
+            # The moments of errors are whole seconds: an earlier error of another statement may look as new.
+            codes = ", ".join(after.new_errors(before))
+            query = _LAST_ERROR.format(f"WHERE code IN ({codes})" if codes else "")
+            code, _, text = self._engine.ask(query).rstrip("\n").partition("\t")
             raise Fault(int(code), text)
 
     def _count(self) -> Mark:
         lines = (line.split("\t") for line in self._engine.ask(_COUNTS).splitlines())
         found = {name: int(value) for name, value in lines}
-        return Mark(found.get(_FAILED_INSERTS, 0), found.get(_FAILED_WRITES, 0))
+        return Mark(found.pop(_FAILED_INSERTS, 0), found.pop(_FAILED_WRITES, 0), found)
 
     def _mend(self, now: Mark) -> None:
         """Remove inserted parts that were cut short, and their tokens with them, so that a repeat stores the rows.
