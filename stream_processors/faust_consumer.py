@@ -16,6 +16,8 @@ from typing import Any
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
+_ANSWER_SECS = 1.0
+
 
 class ReadCommittedThread(AIOKafkaConsumerThread):
     """Makes its aiokafka consumer with isolation level read_committed."""
@@ -51,15 +53,26 @@ class GapTolerantConsumer(Consumer):
         """
         if not self._positioned:
             return -1
-        count = 0
+        count, unknown = 0, []
         for tp in self.assignment():
             if self.app.topics.acks_enabled_for(tp.topic):
-                end, position = self.highwater(tp), await self.position(tp)
+                end, position = self.highwater(tp), await self._position(tp)
                 if end is None or position is None:
-                    return -1
+                    unknown.append(tp)
+                    continue
                 waiting = (self._read_offset[tp] or -1) - self._finished.get(tp, -1)
                 count += max(0, end - position) + (waiting if self._finished.get(tp) is not None else 0)
+        # A partition without a message has no position to speak of.
+        if unknown and any((await self.highwaters(*unknown)).values()):
+            return -1
         return count
+
+    async def _position(self, tp: TP) -> int | None:
+        """Return where a partition is read on, None if the client does not say so within a second."""
+        try:
+            return await asyncio.wait_for(self.position(tp), _ANSWER_SECS)
+        except TimeoutError:
+            return None
 
     def _new_consumer_thread(self) -> ReadCommittedThread:
         return ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
