@@ -8,14 +8,15 @@ import pytest
 from headrace.errors import ContractInvalid
 from headrace.schemas.contract import parse_contract
 from headrace.schemas.contract_alerts import AlertLife
-from headrace.stream_processors.silences import Silences, read_silences
+from headrace.schemas.silences import read_silences
+from headrace.stream_processors.silences import Silences
 
 YEAR_2030 = 1_893_456_000_000_000
 
 
 def test_silence_covers_its_rule_and_dataset_until_its_time() -> None:
     (one, every) = read_silences(
-        "- {rule: late, dataset: orders, until: 2030-01-01T00:00:00Z, reason: x}\n- {rule: noise, until: 2030-01-01}"
+        "- {rule: late, dataset: orders, until: 2030-01-01T00:00:00Z, why: x}\n- {rule: noise, until: 2030-01-01}"
     )
     assert one.covers("orders", "late", YEAR_2030 - 1)
     assert not one.covers("orders", "late", YEAR_2030)
