@@ -35,7 +35,9 @@ from headrace.schemas.system import frame_system, read_system, schema_id_of
 from headrace.schemas.topics import ADVICE, ALERTS, QUALITY_PARTITIONS, WINDOWS
 from headrace.settings import Settings
 from headrace.stream_processors.evidence import Investigator, finding_of
-from headrace.stream_processors.steps.advise import Advice, Finding, advice_record, advise
+from headrace.stream_processors.steps.advice import Advice, advice_record
+from headrace.stream_processors.steps.advise import Finding, advise
+from headrace.stream_processors.survey import Surveyor
 from headrace.transport.consumer import Batch, GroupConsumer
 from headrace.transport.kafka import TransactionalWriter
 from headrace.transport.partition_reader import Place
@@ -48,7 +50,7 @@ PATTERN = r"^quality\.(alerts|windows)$"
 WRITER, OWN = "writer", b"advisor"
 _BATCH, _POLL_SECS = 50, 0.5
 _RETRY_SECS, _MOST_RETRY_SECS = 0.2, 5.0
-# Constant columns change slowly: a dataset is looked at no more often.
+# How values are collected changes slowly: a dataset is looked at no more often.
 _PROFILE_SECS = 60.0
 _READING = frozenset(
     {Reason.TOO_FEW_FIELDS, Reason.TOO_MANY_FIELDS, Reason.TYPE_MISMATCH, Reason.BAD_ENCODING, Reason.BAD_JSON}
@@ -66,6 +68,7 @@ class Advisor:
         self._contracts = ContractStore(settings, self._client, self._registry)
         self._warehouse = Warehouse(settings)
         self._investigator = Investigator(self._warehouse)
+        self._surveyor = Surveyor(self._warehouse)
         self._profiled: dict[str, float] = {}
 
     def run(self) -> None:
@@ -183,7 +186,7 @@ class Advisor:
             return []
         self._profiled[dataset] = now
         try:
-            given = [advice for finding in self._investigator.constants(contract) for advice in advise(finding)]
+            given = self._surveyor.advice(contract)
         except WarehouseRefused as error:
             emit(EvidenceMissing(dataset=dataset, rule="profile", cause=str(error)))
             return []

@@ -9,6 +9,7 @@ from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.contract import Contract
 from headrace.stream_processors.steps import segment_sql
+from headrace.stream_processors.steps.advice import rule_gain
 from headrace.stream_processors.steps.advise import Finding
 from headrace.stream_processors.steps.segments import Counted, Segment, rank
 from headrace.transport.warehouse import Warehouse
@@ -25,6 +26,7 @@ class Evidence:
     segments: Sequence[Segment] = ()
     together: Mapping[str, float] = field(default_factory=dict)
     samples: Sequence[tuple[str, int]] = ()
+    query: str = ""
 
 
 class Investigator:
@@ -49,8 +51,11 @@ class Investigator:
         failed, total = self._rows(segment_sql.totals_query(contract, condition, where), year)[0]
         if not failed:
             return Evidence()
+        segments = self._segments(contract, rule, condition, year, (failed, total))
+        columns = tuple(segments[0].parts) if segments else ()
         return Evidence(
-            segments=self._segments(contract, rule, condition, year, (failed, total)),
+            query=segment_sql.evidence_query(contract, condition, columns, year["since"], year["until"]),
+            segments=segments,
             together=self._together(contract, rule, condition, year),
             samples=[
                 (str(file), int(row))
@@ -94,25 +99,6 @@ class Investigator:
         )[0]
         return {name: float(share) for name, share in zip(names, shares, strict=True) if share}
 
-    def constants(self, contract: Contract) -> list[Finding]:
-        """Return a finding for each field of the dataset, for the advice on what is collected for nothing."""
-        names = [one.name for one in contract.fields if not one.personal]
-        if not names:
-            return []
-        count, *figures = self._rows(segment_sql.constant_query(contract, names), {})[0]
-        return [
-            Finding(
-                contract.dataset,
-                "",
-                "profile",
-                name,
-                rows=int(count),
-                distinct=float(distinct),
-                top=[(str(value), int(count))],
-            )
-            for name, distinct, value in zip(names, figures[::2], figures[1::2], strict=True)
-        ]
-
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return self._warehouse.rows(query, parameters)
 
@@ -135,4 +121,6 @@ def finding_of(contract: Contract, rule: CheckRule, alert: Mapping[str, Any], ev
         meaning=meaning,
         fix_hint=rule.fix_hint,
         detail=alert["message"],
+        loss=rule_gain(rule, contract.checks, alert["observed"], alert["bound"]),
+        query=evidence.query,
     )

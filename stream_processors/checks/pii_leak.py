@@ -21,7 +21,7 @@ _PHONE: Final = (
     r"(?:^|[^0-9A-Za-z+.-])(?:\+[1-9][0-9]{0,2}[ ./-]?(?:\(?[0-9]{1,4}\)?[ ./-]?){2,5}[0-9]{2}"
     r"|\([0-9]{3}\) ?[0-9]{3}[ .-][0-9]{4}|[0-9]{3}[.-][0-9]{3}[.-][0-9]{4})(?:$|[^0-9A-Za-z.-])"
 )
-_PATTERNS: Final[Mapping[str, str]] = {
+PATTERNS: Final[Mapping[str, str]] = {
     "email": r"[A-Za-z0-9._%+-]@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}",
     "phone": _PHONE,
     "ip_address": rf"(?:^|[^0-9.])(?:{_OCTET}\.){{3}}{_OCTET}{_END}"
@@ -33,7 +33,7 @@ _CANDIDATES: Final[Mapping[str, tuple[str, Callable[[pl.Series], pl.Series]]]] =
     "card": (r"(?:^|[^0-9A-Za-z.])([2-6](?:[ -]?[0-9]){12,18})" + _END, luhn),
 }
 _LEAST_BYTES: Final[Mapping[str, int]] = {"email": 6, "phone": 8, "ip_address": 7, "iban": 15, "card": 13}
-DETECTORS: Final = (*_PATTERNS, *_CANDIDATES)
+DETECTORS: Final = (*PATTERNS, *_CANDIDATES)
 
 
 class PiiLeak(Check):
@@ -102,8 +102,8 @@ def _hit(column: pl.Expr, detector: str) -> pl.Expr:
 def _found(texts: pl.Series, *, detector: str) -> pl.Series:
     """Return which texts have a hit. Only different texts that are long enough are looked at: most columns repeat."""
     different = texts.filter(texts.str.len_bytes() >= _LEAST_BYTES[detector]).unique()
-    if detector in _PATTERNS:
-        hits = different.filter(different.str.contains(_PATTERNS[detector]))
+    if detector in PATTERNS:
+        hits = different.filter(different.str.contains(PATTERNS[detector]))
     else:
         pattern, checksum = _CANDIDATES[detector]
         found = different.str.extract(pattern)

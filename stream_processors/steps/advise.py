@@ -5,11 +5,10 @@ finding may call for several; one that no rule understands calls for none, and s
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from headrace.stream_processors.steps.advice import Advice, ranked
 from headrace.stream_processors.steps.segments import Segment
 
 MISSING_CHECKS = frozenset({"null_rate", "missing_rate", "conditional_required", "complete_rows"})
@@ -29,7 +28,8 @@ class Finding:
     `segments` are where it is concentrated, strongest first (steps/segments.py). `together` maps other fields to the
     share of the concerned rows in which they are missing too. `top` are the field's most frequent values with counts.
     `unseen` are values that the reference does not know, `known` those that it does. `meaning` is what the contract
-    says a missing value means, "" for nothing. `loss` is what the rule costs of the score, in points.
+    says a missing value means, "" for nothing. `loss` is what the rule costs of the score, in points;
+    `query` is the evidence as SQL for a person.
     """
 
     dataset: str
@@ -50,33 +50,12 @@ class Finding:
     fix_hint: str = ""
     loss: float = 0.0
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class Advice:
-    """One recommendation. `symptom` names the rule that speaks; `expected_gain` is in points of the score."""
-
-    symptom: str
-    dataset: str
-    field: str
-    segment: str
-    evidence: tuple[str, ...]
-    cause: str
-    action: str
-    rows_at_risk: int
-    expected_gain: float
-
-    @property
-    def id(self) -> str:
-        """Return the same id for the same advice, however often it is given."""
-        parts = (self.dataset, self.symptom, self.field, self.segment)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    query: str = ""
 
 
 def advise(finding: Finding) -> list[Advice]:
-    """Return the advice that a finding calls for, by rows at risk, greatest first; empty for none."""
-    found = [advice for rule in RULES for advice in rule(finding)]
-    return sorted(found, key=lambda advice: (-advice.rows_at_risk, -advice.expected_gain, advice.symptom))
+    """Return the advice that a finding calls for, by rows at risk x gain x confidence; empty for none."""
+    return ranked(advice for rule in RULES for advice in rule(finding))
 
 
 def _advice(finding: Finding, symptom: str, segment: str, evidence: Sequence[str], cause: str, action: str) -> Advice:
@@ -84,7 +63,17 @@ def _advice(finding: Finding, symptom: str, segment: str, evidence: Sequence[str
         action = f"{action} The contract adds: {finding.fix_hint}"
     shown = tuple(text for text in (finding.detail, *evidence) if text)
     return Advice(
-        symptom, finding.dataset, finding.field, segment, shown, cause, action, finding.rows_at_risk, finding.loss
+        symptom,
+        finding.dataset,
+        finding.field,
+        segment,
+        shown,
+        cause,
+        action,
+        finding.rows_at_risk,
+        finding.loss,
+        finding.rule,
+        finding.query,
     )
 
 
@@ -146,7 +135,7 @@ def sentinels(finding: Finding) -> Iterator[Advice]:
 
 def near_categories(finding: Finding) -> Iterator[Advice]:
     """Unseen values that are spelled almost like known ones."""
-    pairs = [(value, near) for value in finding.unseen[:200] if (near := _nearest(value, finding.known))]
+    pairs = [(value, near) for value in finding.unseen[:200] if (near := nearest(value, finding.known))]
     if pairs:
         listed = ", ".join(f'"{value}" for "{near}"' for value, near in pairs[:10])
         yield _advice(
@@ -159,7 +148,8 @@ def near_categories(finding: Finding) -> Iterator[Advice]:
         )
 
 
-def _nearest(value: str, known: Sequence[str]) -> str:
+def nearest(value: str, known: Sequence[str]) -> str:
+    """Return the known value that another is likely to mean, by edit distance 2 (1 of up to 4 letters), "" for none."""
     best = min(known, key=lambda other: (_edits(value.casefold(), other.casefold()), other), default="")
     limit = 2 if len(value) > 4 else 1
     return best if best and _edits(value.casefold(), best.casefold()) <= limit else ""
@@ -268,36 +258,3 @@ def plain(finding: Finding) -> Iterator[Advice]:
 
 Rule = Callable[[Finding], Iterator[Advice]]
 RULES: tuple[Rule, ...] = (absent_events, concentrated_nulls, sentinels, near_categories, constant_field, plain)
-
-
-def needed_rows(rate: float, half_width: float, known: int) -> int:
-    """Return how many more records a segment needs for its rate to be known within +-half_width (95 %).
-
-    >>> needed_rows(0.5, 0.05, 100)
-    285
-    """
-    wanted = 1.96**2 * max(rate * (1 - rate), 0.01) / half_width**2
-    return max(0, int(wanted + 0.999) - known)
-
-
-def advice_record(
-    advice: Advice, *, owner: str, contract_version: str, alert_ids: Sequence[str], raised_at: int
-) -> dict[str, Any]:
-    """Return the advice as advice.avsc lays it out; `raised_at` in microseconds since 1970."""
-    return {
-        "advice_id": advice.id,
-        "dataset": advice.dataset,
-        "symptom": advice.symptom,
-        "field": advice.field,
-        "segment": advice.segment,
-        "evidence": list(advice.evidence),
-        "cause": advice.cause,
-        "action": advice.action,
-        "owner": owner,
-        "rows_at_risk": advice.rows_at_risk,
-        "expected_gain": advice.expected_gain,
-        "state": "proposed",
-        "alert_ids": list(alert_ids),
-        "contract_version": contract_version,
-        "raised_at": raised_at,
-    }

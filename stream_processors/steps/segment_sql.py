@@ -133,3 +133,16 @@ def constant_query(contract: Contract, names: Sequence[str]) -> str:
         for name in names
     )
     return f"SELECT count(), {figures} FROM {table_name(contract.dataset)}"  # noqa: S608
+
+
+def evidence_query(contract: Contract, condition: str, columns: Sequence[str], since: int, until: int) -> str:
+    """Return the evidence as a query that a person can paste: rows with the problem by the columns of a segment."""
+    parts = dict(time_parts(contract))
+    names = [f"{parts.get(name) or identifier(name)} AS {identifier('by_' + name.lstrip('_'))}" for name in columns]
+    where = between(contract).replace("{since:Int64}", str(since)).replace("{until:Int64}", str(until))
+    figures = f"countIf(ifNull({condition}, false)) AS concerned, count() AS rows"
+    order = f" GROUP BY {', '.join(str(n) for n in range(1, len(names) + 1))} ORDER BY concerned DESC LIMIT 20"
+    return (
+        f"{_event(contract)} SELECT {', '.join([*names, figures])} FROM {table_name(contract.dataset)} "  # noqa: S608
+        f"WHERE {where}{order if names else ''}"
+    )

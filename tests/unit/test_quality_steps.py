@@ -10,7 +10,8 @@ from headrace.core.vocabulary import AlertState
 from headrace.schemas.check_rules import Bounds, CheckRule, Dimension
 from headrace.schemas.system import frame_system, read_system
 from headrace.stream_processors.checks.base import Outcome, Verdict, not_checked
-from headrace.stream_processors.steps.advise import Finding, advice_record, advise
+from headrace.stream_processors.steps.advice import advice_record
+from headrace.stream_processors.steps.advise import Finding, advise
 from headrace.stream_processors.steps.alert_life import (
     Life,
     LifeState,
