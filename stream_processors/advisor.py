@@ -36,9 +36,11 @@ from headrace.schemas.topics import ADVICE, ALERTS, QUALITY_PARTITIONS, WINDOWS
 from headrace.settings import Settings
 from headrace.stream_processors.evidence import Investigator, finding_of
 from headrace.stream_processors.steps.advice import Advice, advice_record
+from headrace.stream_processors.steps.advice_life import again, fold, shown
 from headrace.stream_processors.steps.advise import Finding, advise
 from headrace.stream_processors.survey import Surveyor
 from headrace.transport.consumer import Batch, GroupConsumer
+from headrace.transport.follow import read_topic
 from headrace.transport.kafka import TransactionalWriter
 from headrace.transport.partition_reader import Place
 from headrace.transport.warehouse import Warehouse
@@ -152,12 +154,14 @@ class Advisor:
             emit(EvidenceMissing(dataset=alert["dataset"], rule=alert["rule"], cause=str(error)))
             return []
         given = advise(finding_of(contract, rule, alert, evidence))
+        known = self._known() if given else {}
+        told = [one for one in given if shown(known.get(one.id), {"rows_at_risk": one.rows_at_risk})]
         enriched = alert | {
             "segments": [
                 {"name": one.name, "rows": one.rows, "share": one.share, "lift": one.lift} for one in evidence.segments
             ],
             "samples": [{"file": file, "row": row} for file, row in evidence.samples],
-            "advice_id": given[0].id if given else "",
+            "advice_id": told[0].id if told else "",
         }
         framed = frame_system("alert", self._registry.system_id(ALERTS, "alert"), enriched)
         key = alert["alert_id"].encode()
@@ -196,8 +200,11 @@ class Advisor:
     def _publish(
         self, writer: TransactionalWriter, given: list[Advice], contract: Contract, alert_ids: list[str], raised_at: Any
     ) -> None:
+        if not given:
+            return
         schema_id = self._registry.system_id(ADVICE, "advice")
         slot = stable_slot(contract.dataset, QUALITY_PARTITIONS)
+        known = self._known()
         for advice in given:
             record = advice_record(
                 advice,
@@ -206,8 +213,19 @@ class Advisor:
                 alert_ids=alert_ids,
                 raised_at=_micros(raised_at),
             )
-            framed = frame_system("advice", schema_id, record)
-            writer.write(ADVICE, [framed], partition=slot, key=advice.id.encode())
+            told = again(known.get(advice.id), record)
+            if told is not None:
+                framed = frame_system("advice", schema_id, told)
+                writer.write(ADVICE, [framed], partition=slot, key=advice.id.encode())
+
+    def _known(self) -> dict[str, dict[str, Any]]:
+        """Return every advice as it stands, with what people decided; read anew, since they decide at any time."""
+        records = (self._read("advice", message.value) for message in read_topic(self._client, ADVICE))
+        found = fold(records)
+        for record in found.values():
+            for name in ("raised_at", "decided_at"):
+                record[name] = None if record[name] is None else _micros(record[name])
+        return found
 
 
 def _micros(moment: Any) -> int:

@@ -11,8 +11,8 @@ from headrace.transport.kafka import producer_config
 _CALL_SECS = 30.0
 
 
-def write_plainly(client: Mapping[str, str], topic: str, key: bytes, value: bytes) -> None:
-    """Send one message to partition 0 and return when the broker has it; may block for 30 s.
+def write_plainly(client: Mapping[str, str], topic: str, key: bytes, value: bytes, *, partition: int = 0) -> None:
+    """Send one message to a partition and return when the broker has it; may block for 30 s.
 
     Raises ServiceUnreachable if it does not get there; then it may be there all the same, so it must be repeatable.
     """
@@ -24,7 +24,7 @@ def write_plainly(client: Mapping[str, str], topic: str, key: bytes, value: byte
 
     try:
         producer = Producer(producer_config(client) | {"linger.ms": 0})
-        producer.produce(topic, value=value, key=key, partition=0, on_delivery=delivered)
+        producer.produce(topic, value=value, key=key, partition=partition, on_delivery=delivered)
         left = producer.flush(_CALL_SECS)
     except KafkaException as error:
         raise ServiceUnreachable(f'topic "{topic}": {error.args[0].str()}', hint="headrace status") from error

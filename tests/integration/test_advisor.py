@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from headrace.cli.advice_decisions import decide
+from headrace.errors import WrongUse
 from headrace.runtime.samples import sample_csv
 from headrace.schemas.contract import Contract, parse_contract
 from headrace.schemas.contract_store import ContractStore, shipped_contract
@@ -18,6 +20,7 @@ from headrace.schemas.topics import ADVICE, ALERTS, SYSTEM_TOPICS
 from headrace.sinks.ddl import apply_ddl
 from headrace.sinks.tables import create_table
 from headrace.stream_processors.advisor import Advisor
+from headrace.stream_processors.steps.advice_life import fold
 from headrace.testing.line import wait_for
 from headrace.testing.stack import EmbeddedStack
 from headrace.transport.follow import read_topic
@@ -76,22 +79,10 @@ def alert_of(contract: Contract) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_missing_departures_lead_to_the_cancelled_days_of_the_february_storm(
+def test_missing_departures_lead_to_the_cancelled_days_and_a_dismissal_stays(
     stack: EmbeddedStack, contract: Contract
 ) -> None:
-    client = stack.settings.kafka_client()
-    with closing(Registry(stack.settings)) as registry:
-        framed = frame_system("alert", registry.system_id(ALERTS, "alert"), alert_of(contract))
-    write_plainly(client, ALERTS, b"a" * 32, framed)
-    stop = threading.Event()
-    with closing(Advisor(stack.settings, stop)) as advisor:
-        thread = threading.Thread(target=advisor.run)
-        thread.start()
-        try:
-            wait_for(lambda: bool(ours(stack, ADVICE)), 40.0, lambda: "advice", 0.3)
-        finally:
-            stop.set()
-            thread.join()
+    tell(stack, contract, "a" * 32)
     advice = {one["symptom"]: one for one in ours(stack, ADVICE)}["absent_events"]
     assert "date=2013-02-08" in advice["segment"]
     assert "date=2013-02-09" in advice["segment"]
@@ -103,11 +94,43 @@ def test_missing_departures_lead_to_the_cancelled_days_of_the_february_storm(
         True,
         True,
     )
-    first, enriched = ours(stack, ALERTS)
+    first, enriched = [one for one in ours(stack, ALERTS) if one["alert_id"] == "a" * 32]
     assert (first["segments"], first["samples"]) == ([], [])
     assert enriched["segments"][0]["name"].startswith("date=2013-02-0")
     assert len(enriched["samples"]) == 5
     assert enriched["advice_id"] == advice["advice_id"]
+    decision_stays(stack, contract, advice)
+
+
+def decision_stays(stack: EmbeddedStack, contract: Contract, first: dict[str, Any]) -> None:
+    """Check that a dismissed advice keeps still when the same alert comes again."""
+    decide(stack.settings, DATASET, first["advice_id"][:12], "dismiss", by="ana", why="known storm")
+    tell(stack, contract, "c" * 32)
+    stands = fold(ours(stack, ADVICE))[first["advice_id"]]
+    assert (stands["state"], stands["decided_by"], stands["why"]) == ("dismissed", "ana", "known storm")
+    assert [one["advice_id"] for one in ours(stack, ALERTS) if one["alert_id"] == "c" * 32][-1] != first["advice_id"]
+    with pytest.raises(WrongUse, match="0 advices"):
+        decide(stack.settings, DATASET, "nothing", "done", by="ana")
+
+
+def tell(stack: EmbeddedStack, contract: Contract, alert_id: str) -> None:
+    """Publish the alert under an id and let the advisor work until it has looked into it."""
+    alert = alert_of(contract) | {"alert_id": alert_id}
+    with closing(Registry(stack.settings)) as registry:
+        framed = frame_system("alert", registry.system_id(ALERTS, "alert"), alert)
+    write_plainly(stack.settings.kafka_client(), ALERTS, alert_id.encode(), framed)
+    stop = threading.Event()
+    with closing(Advisor(stack.settings, stop)) as advisor:
+        thread = threading.Thread(target=advisor.run)
+        thread.start()
+        try:
+            wait_for(
+                lambda: any(one["alert_id"] == alert_id and one["samples"] for one in ours(stack, ALERTS)),
+                40.0, lambda: "the alert with its rows", 0.3,
+            )  # fmt: skip
+        finally:
+            stop.set()
+            thread.join()
 
 
 def ours(stack: EmbeddedStack, topic: str) -> list[dict[str, Any]]:
