@@ -11,6 +11,7 @@ import yaml
 from headrace.core.identity import dataset_name_problem
 from headrace.schemas.check_rules import CheckRule, WindowSpec
 from headrace.schemas.contract_alerts import ALERTS, AlertLife, read_alert_life
+from headrace.schemas.contract_budget import FALSE_ALARMS, read_budget, within_budget
 from headrace.schemas.contract_checks import CheckReader
 from headrace.schemas.contract_fields import (
     FIELD_NULLS,
@@ -26,7 +27,7 @@ from headrace.schemas.contract_rules import field_rules, record_rules
 from headrace.schemas.contract_window import read_window
 from headrace.schemas.expression import KIND_OF
 from headrace.schemas.odcs import CustomProperty, Document, read_document
-from headrace.schemas.problems import ContractProblems, Problem, describe
+from headrace.schemas.problems import ContractProblems, Place, Problem, describe
 from headrace.schemas.record import RecordField, RecordSchema
 from headrace.schemas.rules import Rule
 from headrace.schemas.strict_yaml import YamlInvalid, load_yaml
@@ -35,7 +36,14 @@ __all__ = ["Contract", "ContractField", "FormatOptions", "Rule", "contract_versi
 
 DEFAULT_TOLERANCE = 0.01
 MAX_PARTITIONS = 64
-_ROOT_PROPERTIES = ("headrace.tolerance", "headrace.partitions", "headrace.delimiter", FIELD_NULLS, ALERTS)
+_ROOT_PROPERTIES = (
+    "headrace.tolerance",
+    "headrace.partitions",
+    "headrace.delimiter",
+    FIELD_NULLS,
+    ALERTS,
+    FALSE_ALARMS,
+)
 NO_TIME = WindowSpec()
 NO_ALERTS = AlertLife()
 _DIGEST_DIGITS = 8
@@ -147,8 +155,8 @@ def _build(document: Document, text: str) -> tuple[Contract, list[Problem]]:
         owner=_owner(document),
         description=" ".join((schema.description or "").split()),
         format=FormatOptions(options.delimiter(), nulls),
+        checks=options.checks(window),
         unchecked=tuple(findings.unchecked),
-        checks=tuple(findings.checks),
         window=window,
         alerts=options.alert_life(),
     )
@@ -215,16 +223,17 @@ class _Options:
             return default
         return value
 
+    def _place(self, name: str) -> Place:
+        places = (at for at, found in enumerate(self._properties) if found.property == name)
+        return next((("customProperties", at, "value") for at in places), ())
+
     def alert_life(self) -> AlertLife:
-        place = next(
-            (
-                ("customProperties", at, "value")
-                for at, found in enumerate(self._properties)
-                if found.property == ALERTS
-            ),
-            (),
-        )
-        return read_alert_life(self._value(ALERTS), place, self._findings)
+        return read_alert_life(self._value(ALERTS), self._place(ALERTS), self._findings)
+
+    def checks(self, window: WindowSpec) -> tuple[CheckRule, ...]:
+        checks, place = tuple(self._findings.checks), self._place(FALSE_ALARMS)
+        budget = read_budget(self._value(FALSE_ALARMS), place, self._findings)
+        return within_budget(checks, budget, window, place, self._findings) if budget else checks
 
     def texts(self, name: str) -> tuple[str, ...]:
         return read_strings(find_property(self._properties, name), (), self._findings.problems)

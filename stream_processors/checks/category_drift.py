@@ -13,11 +13,12 @@ from headrace.stream_processors.checks.drift import (
     OTHER,
     DriftParameters,
     drift_verdict,
-    expected_js,
     js_divergence,
+    noise_js,
     reference_of,
     shares,
 )
+from headrace.stream_processors.checks.noise import poisson_above
 from headrace.stream_processors.sketches.top import Top
 
 _MOST_OTHER = 0.5
@@ -71,8 +72,8 @@ class CategoryDrift(Check):
         if failed := self._unseen(rule, current, before, view.rows):
             return failed
         distance = math.sqrt(js_divergence(here, there))
-        chance = expected_js(len(here.keys() | there.keys()), current.total, before.total)
-        floor = math.sqrt(values.noise_multiple * chance)
+        categories = len(here.keys() | there.keys())
+        floor = math.sqrt(noise_js(categories, current.total, before.total, values.chance))
         detail = f"distance {distance:.3g} (noise floor {floor:.2g})"
         return drift_verdict(rule, values.threshold, distance, floor, rows=view.rows, detail=detail)
 
@@ -85,8 +86,8 @@ class CategoryDrift(Check):
         found = sum(count for _, count in new)
         # Good-Turing: what comes next is new with the share of values that came once.
         once = sum(1 for count in known.values() if count == 1)
-        floor = values.noise_multiple * max(once, 1) / before.total
-        share = found / current.total
+        usual = current.total * max(once, 1) / before.total
+        share, floor = found / current.total, poisson_above(usual, values.chance) / current.total
         if share <= max(values.unseen, floor):
             return None
         named_values = ", ".join(text for text, _ in new[:3])

@@ -1,23 +1,27 @@
 """How far two samples are apart, and how far they would be by chance alone: for the checks against a reference.
 
 Effect sizes, no p-values: with many rows every difference is significant, and what matters is its size. The noise floor
-keeps few rows from looking like drift. Under no drift a count k of a bin varies like its expectation, so that
-sum((p - q)^2 / p) over B bins is expected to be (B - 1) * (1/n + 1/m) for samples of n and m rows; PSI is about that
-sum, and the Jensen-Shannon divergence an eighth of it (in nats).
+keeps few rows from looking like drift. Without drift, sum((p - q)^2 / p) over B bins is distributed as chi-square with
+B - 1 degrees of freedom, times (1/n + 1/m) for samples of n and m rows; PSI is about that sum, and the Jensen-Shannon
+divergence an eighth of it (in nats). The floor is what this passes with the rule's `chance`: a multiple of its mean
+would be passed far more often with three bins than with twenty.
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Final
 
+import numpy as np
 from pydantic import Field
 
 from headrace.schemas.check_rules import Bounds, CheckRule
 from headrace.stream_processors.checks.base import Outcome, Parameters, Verdict, View, not_checked
+from headrace.stream_processors.checks.noise import CHANCE, LEAST_CHANCE, chi_square_above
 from headrace.stream_processors.sketches.quantiles import Quantiles
 from headrace.stream_processors.sketches.top import Top
 
 OTHER = "\0other"
+_STRAY_ROWS: Final = 5
 _REFERENCE = r"^(trailing:P[0-9A-Z]+|hour_of_week|pinned:\S+)$"
 
 
@@ -35,60 +39,69 @@ class AgainstReference(Parameters):
 class DriftParameters(AgainstReference):
     """The parameters of drift checks."""
 
-    noise_multiple: float = Field(
-        default=3.0, ge=1, description="It fails only above this multiple of what chance alone is expected to give."
+    chance: float = Field(
+        default=CHANCE,
+        ge=LEAST_CHANCE,
+        le=0.05,
+        description="Share of stable windows that may fail by chance; a contract's false-alarm budget sets it for all.",
     )
 
 
-def expected_psi(bins: int, n: int, m: int) -> float:
-    """Return the PSI that two samples of the same distribution are expected to have.
+def noise_psi(bins: int, n: int, m: int, chance: float) -> float:
+    """Return the PSI that two samples of the same distribution pass with this chance.
 
-    >>> round(expected_psi(11, 1000, 1000), 4)
-    0.02
+    >>> round(noise_psi(10, 1000, 24_000, 1e-4), 3)
+    0.036
     """
-    return max(bins - 1, 1) * (1 / n + 1 / m)
+    return chi_square_above(max(bins - 1, 1), chance) * (1 / n + 1 / m)
 
 
-def expected_js(categories: int, n: int, m: int) -> float:
-    """Return the Jensen-Shannon divergence (bits) that two samples of the same distribution are expected to have."""
-    return expected_psi(categories, n, m) / (8 * math.log(2))
+def noise_js(categories: int, n: int, m: int, chance: float) -> float:
+    """Return the Jensen-Shannon divergence (bits) that two samples of the same distribution pass with this chance."""
+    return noise_psi(categories, n, m, chance) / (8 * math.log(2))
 
 
 def psi(reference: Quantiles, current: Quantiles, bins: int) -> tuple[float, int]:
     """Return the population stability index on bins of about equal reference counts, and the number of bins.
 
-    Both samples have the same fine bins, so that the counts are exact; what lies below or above everything in the
-    reference are two bins more. Half a row is added to each bin, so that an empty one does not give infinity.
+    Both samples have the same fine bins, so that the counts are exact. Half a row is added to each bin, so that an
+    empty one does not give infinity. What lies below or above everything in the reference is a bin of its own only
+    when it is more than chance brings there; else a single row would look like drift.
     """
-    edges, first = _edges(reference, bins)
-    expected, observed = _binned(reference, edges, first), _binned(current, edges, first)
+    highs = np.array([high for _, high, _ in reference.bins()])
+    edges = highs[_last_of_bins(reference, bins)]
+    first, last = reference.bins()[0], highs[-1]
+    expected = np.bincount(np.searchsorted(edges, highs), weights=reference.counts, minlength=len(edges))
+    theirs = current.bins()
+    lows, tops = np.array([low for low, _, _ in theirs]), np.array([high for _, high, _ in theirs])
+    below = (tops <= first[0]) & (lows < first[0]) if first[0] < first[1] else tops < first[0]
+    places = np.where(tops > last, len(edges), np.where(below, -1, np.searchsorted(edges, tops))) + 1
+    observed = np.bincount(places, weights=current.counts, minlength=len(edges) + 2)
+    least = _STRAY_ROWS * (1 + current.n / reference.n)
+    low, inner, high = observed[0], observed[1:-1], observed[-1]
+    inner[0] += low if low < least else 0.0
+    inner[-1] += high if high < least else 0.0
+    outer = [count for count in (low, high) if count >= least]
+    expected, inner = np.append(expected, np.zeros(len(outer))), np.append(inner, outer)
     size = len(expected)
-    total = 0.0
-    for left, right in zip(expected, observed, strict=True):
-        p, q = (left + 0.5) / (reference.n + 0.5 * size), (right + 0.5) / (current.n + 0.5 * size)
-        total += (q - p) * math.log(q / p)
-    return total, size
+    p, q = (expected + 0.5) / (reference.n + 0.5 * size), (inner + 0.5) / (current.n + 0.5 * size)
+    return float(((q - p) * np.log(q / p)).sum()), size
 
 
-def _edges(reference: Quantiles, bins: int) -> tuple[list[float], float]:
-    """Return the upper edges of the reference's bins, and the lower edge of the first."""
-    found, held = reference.bins(), 0
-    edges: list[float] = []
-    for _, high, count in found:
+def _last_of_bins(reference: Quantiles, bins: int) -> list[int]:
+    """Return the places of the fine bins that end a bin of about `1 / bins` of the reference's rows."""
+    held, found = 0, []
+    counts = reference.counts.tolist()
+    for place, count in enumerate(counts):
         held += count
         if held * bins >= reference.n:
-            edges.append(high)
+            found.append(place)
             held = 0
-    return ([*edges, found[-1][1]] if held else edges), found[0][0]
-
-
-def _binned(sample: Quantiles, edges: Sequence[float], first: float) -> list[int]:
-    counts = [0] * (len(edges) + 2)
-    for low, high, count in sample.bins():
-        counts[0 if low < first and high <= first and not low == high == first else 1 + bisect_left(edges, high)] += (
-            count
-        )
-    return counts
+    if held and held * bins * 2 < reference.n and found:
+        found[-1] = len(counts) - 1
+    elif held:
+        found.append(len(counts) - 1)
+    return found
 
 
 def shares(sample: Top) -> dict[str, float]:

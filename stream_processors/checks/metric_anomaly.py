@@ -1,5 +1,6 @@
 """A figure of a window that is far from what it used to be."""
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
@@ -10,6 +11,7 @@ from pydantic import Field
 from headrace.schemas.check_rules import Bounds, CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.schemas.sql_text import identifier
+from headrace.stream_processors.checks.adwin import new_regime
 from headrace.stream_processors.checks.base import (
     Check,
     FieldFigure,
@@ -21,13 +23,14 @@ from headrace.stream_processors.checks.base import (
     not_checked,
 )
 from headrace.stream_processors.checks.common import NUMBERS, fields_problem, named, profile_cell
+from headrace.stream_processors.checks.noise import LEAST_CHANCE, deviations
 from headrace.stream_processors.sketches.distinct import Distinct
 from headrace.stream_processors.sketches.moments import Moments
 from headrace.stream_processors.sketches.quantiles import Quantiles
 
 SECOND_VOTE: Final = "second_vote"
-"""The name in `CheckRule.prepared` of a change detector, e.g. ADWIN: a callable that is given the metric of the earlier
-windows and of this one, oldest first, and says whether the last one is in a new regime."""
+"""The name in `CheckRule.prepared` of a change detector to ask instead of ADWIN: a callable that is given the metric of
+the earlier windows and of this one, oldest first, and says whether the last one is in a new regime."""
 _MAD_TO_STD: Final = 1.4826
 
 
@@ -51,7 +54,18 @@ class MetricAnomaly(Check):
             ge=0,
             description="Share of the median that counts as one deviation where history is constant.",
         )
-        votes: Literal[1, 2] = Field(default=1, description="2: it fails only if a change detector (ADWIN) agrees.")
+        chance: float | None = Field(
+            default=None,
+            ge=LEAST_CHANCE,
+            le=0.05,
+            description="Share of stable windows that may fail by chance: where it asks for more deviations than z, "
+            "they hold. A contract's false-alarm budget sets it.",
+        )
+        votes: Literal[1, 2] = Field(
+            default=1,
+            description="2: it fails only if ADWIN agrees, which needs five windows of the new kind: no false alarm "
+            "less in the bench, and all of five windows later.",
+        )
 
     def problem(self, rule: CheckRule, kinds: Mapping[str, Kind]) -> str:
         """Return that the metric does not fit the field."""
@@ -101,14 +115,14 @@ class MetricAnomaly(Check):
             return Verdict(Outcome.NOT_CHECKED, observed, rows=view.rows, detail=why)
         usual = statistics.median(history)
         spread = _MAD_TO_STD * statistics.median(abs(value - usual) for value in history)
-        deviation = max(spread, values.least_change * abs(usual)) or values.least_change or 1.0
-        bounds = Bounds(usual - values.z * deviation, usual + values.z * deviation)
+        noise = _noise(rule, view, values.metric, usual)
+        deviation = max(spread, noise, values.least_change * abs(usual)) or values.least_change or 1.0
+        z = values.z if values.chance is None else max(values.z, deviations(values.chance, len(history)))
+        bounds = Bounds(usual - z * deviation, usual + z * deviation)
         failed, detail = bounds.excess(observed) > 0, f"{observed:.6g}, usually {usual:.6g} +- {deviation:.3g}"
-        second = _second_vote(rule, [*history, observed])
+        second = _second_vote(rule, [*history, observed], usual, deviation) if values.votes > 1 else None
         if second is not None:
             detail += f"; the second vote {'agrees' if second == failed else 'does not agree'}"
-        if failed and values.votes > 1 and second is None:
-            return Verdict(Outcome.NOT_CHECKED, observed, rows=view.rows, detail=f"{detail}; no second vote at hand")
         failed = failed and (values.votes == 1 or bool(second))
         at_risk = view.rows if failed else 0
         return Verdict(Outcome.FAIL if failed else Outcome.PASS, observed, 0.0, bounds, view.rows, at_risk, detail)
@@ -127,6 +141,24 @@ def _metric(rule: CheckRule, view: View, metric: str) -> float | None:
     return (found.mean if metric == "mean" else found.std) if found.n else None
 
 
-def _second_vote(rule: CheckRule, metrics: Sequence[float]) -> bool | None:
+def _noise(rule: CheckRule, view: View, metric: str, usual: float) -> float:
+    """Return the standard deviation of the metric by chance alone, for the rows of this window; 0.0 if unknown.
+
+    Not of the mean: the standard deviation of a window with a few wild values would hide them.
+    """
+    if metric == "rows":
+        return math.sqrt(max(usual, 0.0))
+    if metric == "null_rate":
+        share = min(max(usual / 100, 1 / view.rows), 1 - 1 / view.rows) if view.rows > 1 else 0.5
+        return 100 * math.sqrt(share * (1 - share) / view.rows)
+    if metric == "median":
+        values = profile_cell(view, rule.fields[0], FieldFigure.QUANTILES, Quantiles)
+        around = 0.5 / math.sqrt(values.n)
+        low, high = values.quantile(0.5 - around), values.quantile(0.5 + around)
+        return ((high or 0.0) - (low or 0.0)) / 2
+    return 0.0
+
+
+def _second_vote(rule: CheckRule, metrics: Sequence[float], usual: float, deviation: float) -> bool:
     vote: Callable[[Sequence[float]], bool] | None = rule.prepared.get(SECOND_VOTE)
-    return None if vote is None else bool(vote(metrics))
+    return new_regime(metrics, usual, deviation) if vote is None else bool(vote(metrics))

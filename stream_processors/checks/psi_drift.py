@@ -8,7 +8,7 @@ from headrace.schemas.check_rules import Bounds, CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.stream_processors.checks.base import Check, FieldFigure, Verdict, View, given, not_checked
 from headrace.stream_processors.checks.common import NUMBERS, demand, fields_problem, named, profile_cell
-from headrace.stream_processors.checks.drift import DriftParameters, drift_verdict, expected_psi, psi, reference_of
+from headrace.stream_processors.checks.drift import DriftParameters, drift_verdict, noise_psi, psi, reference_of
 from headrace.stream_processors.sketches.quantiles import Quantiles
 
 
@@ -53,7 +53,7 @@ class PsiDrift(Check):
         if not current.n or not before.n:
             return not_checked(f"no values of {named(rule)} {'here' if before.n else 'in the reference'}", view.rows)
         observed, bins = psi(before, current, values.bins)
-        floor = values.noise_multiple * expected_psi(bins, before.n, current.n)
+        floor = noise_psi(bins, before.n, current.n, values.chance)
         median, other = current.quantile(0.5), before.quantile(0.5)
         detail = f"PSI {observed:.3g} (noise floor {floor:.2g}); median {median:.6g}, in the reference {other:.6g}"
         return drift_verdict(rule, values.threshold, observed, floor, rows=view.rows, detail=detail)

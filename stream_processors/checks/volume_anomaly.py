@@ -7,6 +7,7 @@ from pydantic import Field
 
 from headrace.schemas.check_rules import Bounds, CheckRule, Dimension, Unit
 from headrace.stream_processors.checks.base import Check, Outcome, Parameters, Verdict, View, given
+from headrace.stream_processors.checks.noise import LEAST_CHANCE, deviations
 
 _HOUR, _DAY, _WEEK = 3_600, 86_400, 604_800
 # The standard deviation of a normal sample, from its median absolute deviation.
@@ -35,6 +36,14 @@ class VolumeAnomaly(Check):
             default=0.05, ge=0, lt=1, description="Share of the median that a standard deviation is at least."
         )
 
+        chance: float | None = Field(
+            default=None,
+            ge=LEAST_CHANCE,
+            le=0.05,
+            description="Share of stable windows that may fail by chance: where it asks for more deviations than k, "
+            "they hold. A contract's false-alarm budget sets it.",
+        )
+
     def sentence(self, rule: CheckRule) -> str:
         """Return the demand."""
         k = given(self.Model, rule).k
@@ -50,7 +59,8 @@ class VolumeAnomaly(Check):
         median = statistics.median(usual)
         spread = _MAD_TO_SIGMA * statistics.median(abs(value - median) for value in usual)
         # Counts of independent events scatter by their square root: less is no sign of anything.
-        width = chosen.k * max(spread, chosen.tolerance * median, median**0.5, 1.0)
+        k = chosen.k if chosen.chance is None else max(chosen.k, deviations(chosen.chance, len(usual)))
+        width = k * max(spread, chosen.tolerance * median, median**0.5, 1.0)
         bounds = Bounds(lower=max(0.0, median - width), upper=median + width)
         detail = f"{view.rows:,} records, {median:,.0f} are usual (of {len(usual)} windows)"
         if bounds.excess(rows):

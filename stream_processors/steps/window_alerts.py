@@ -8,8 +8,9 @@ from headrace.core.identity import trace_id
 from headrace.core.vocabulary import AlertState, Severity
 from headrace.stream_processors.checks.base import Outcome, Verdict
 from headrace.stream_processors.steps.alert_life import Life, LifeState, step, subject_of, transition_id
+from headrace.stream_processors.steps.drift_rank import effect_of, seen
 from headrace.stream_processors.steps.score import Judged
-from headrace.stream_processors.steps.verdicts import CHECK_FAILED, Evaluated
+from headrace.stream_processors.steps.verdicts import CHECK_FAILED, Evaluated, failed
 from headrace.stream_processors.steps.window_record import Closed, number, spoken
 from headrace.stream_processors.steps.window_state import OTHER_FILES, WindowState
 
@@ -55,7 +56,8 @@ def step_window(
 ) -> tuple[Lives, list[dict[str, Any]]]:
     """Return the lives after one more closed window, and the alerts to publish. A window that was stepped adds none."""
     after, alerts = dict(lives), []
-    for one in evaluated.judged:
+    # The strongest finding is told first; sorting leaves the others in the contract's order.
+    for one in sorted(evaluated.judged, key=lambda one: -effect_of(seen(one)) if failed(one) else 0.0):
         after[one.rule.id], told = _stepped(lives.get(one.rule.id), one.verdict.outcome, closed, life)
         if told is not None:
             alerts.append(_rule_alert(one, told, after[one.rule.id], closed, state, evaluated, teller))
