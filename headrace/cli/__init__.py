@@ -24,6 +24,9 @@ COMMANDS: dict[str, str] = {
     "sql": "headrace.cli.warehouse:sql",
     "quarantine": "headrace.cli.warehouse:quarantine",
     "alerts": "headrace.cli.alerts:alerts",
+    "profile": "headrace.cli.report:profile",
+    "report": "headrace.cli.report:report",
+    "advice": "headrace.cli.report:advice",
     "trace": "headrace.cli.trace:trace",
     "contract": "headrace.cli.contract:contract",
 }

@@ -177,7 +177,7 @@ def field_profile(name: str, cells: Mapping[str, Cell], *, masked: bool = False)
         "std": number(moments.std) if isinstance(moments, Moments) and has_numbers else None,
         "minimum": found.low,
         "maximum": found.high,
-        "quantiles": _quantiles(quantiles) if isinstance(quantiles, Quantiles) else {},
+        "quantiles": _quantiles(quantiles, found) if isinstance(quantiles, Quantiles) else {},
         "histogram": histogram(quantiles, found) if isinstance(quantiles, Quantiles) else [],
         "top": _frequent(shown.get(FieldFigure.TOP), _TOP),
         "shapes": _frequent(shown.get(FieldFigure.SHAPES), _SHAPES),
@@ -186,9 +186,13 @@ def field_profile(name: str, cells: Mapping[str, Cell], *, masked: bool = False)
     }
 
 
-def _quantiles(found: Quantiles) -> dict[str, float]:
+def _quantiles(found: Quantiles, extremes: Extremes) -> dict[str, float]:
+    """Return quantiles by share; a sketch is within 1 % of the value, so it may be beyond the least or greatest one."""
+    low, high = extremes.low, extremes.high
     values = {f"{share:g}": found.quantile(share) for share in _SHARES}
-    return {share: value for share, value in values.items() if value is not None}
+    if low is None or high is None:
+        return {share: value for share, value in values.items() if value is not None}
+    return {share: min(max(value, low), high) for share, value in values.items() if value is not None}
 
 
 def _frequent(cell: Cell | None, most: int) -> list[dict[str, Any]]:

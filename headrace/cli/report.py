@@ -1,0 +1,278 @@
+"""headrace report, profile, advice: what is known of a dataset's quality, for people."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from headrace.core.files import printable, write_atomically
+from headrace.core.identity import check_dataset_name
+from headrace.errors import WrongUse
+from headrace.runtime.quality_store import CLOCKS, MOST_WINDOWS, QualityStore, law_of_values, no_windows
+from headrace.runtime.reach import require_services
+from headrace.runtime.report.data import ReportData
+from headrace.runtime.report.details import distinct
+from headrace.runtime.report.markup import moment, number, of_field, percent
+from headrace.runtime.report.masking import Mask
+from headrace.runtime.report.page import report_page
+from headrace.schemas.contract import Contract
+from headrace.schemas.durations import parse_duration
+from headrace.settings import Settings
+from headrace.stream_processors.steps.roll_up import roll_up
+from headrace.transport.warehouse import Warehouse
+
+_MICROS = 1_000_000
+_SHOWN_TOP, _SHOWN_TEXT = 5, 24
+_CLOCK = click.option(
+    "--clock", type=click.Choice(CLOCKS), help="Windows by event or by arrival time; event if it has such."
+)
+_QUANTILES = ("0.05", "0.25", "0.5", "0.75", "0.95")
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
+@click.option("--window", "start", default="", help="The window that begins then, e.g. 2013-02-08 or 2013-02-08T05:00.")
+@click.option(
+    "--last", "last", default="", help="All windows of the last P1D, P7D, ... together, by merging their states."
+)
+@_CLOCK
+def profile(dataset: str, *, as_json: bool, start: str, last: str, clock: str | None) -> None:
+    """Print the profile of each field of DATASET: of its newest closed window, of another, or of several together.
+
+    Values of personal fields are not shown.
+    """
+    if start and last:
+        raise WrongUse("--window names one window, --last several", hint="give one of them")
+    with _store() as (settings, store):
+        found, title = _profiled(store, check_dataset_name(dataset), clock, start, last, settings)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2, default=str))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=180)
+    console.print(Text(title, style="bold"))
+    console.print(profile_table(found["fields"]))
+    for one in found["fields"]:
+        for name, figure in (("top", "top"), ("shapes", "shapes")):
+            values = ", ".join(
+                f"{printable(v['value'])[:_SHOWN_TEXT]} {v['count']:,}" for v in one[figure][:_SHOWN_TOP]
+            )
+            if values:
+                console.print(Text(f"{one['name']} {name}: {values}"))
+
+
+def _profiled(
+    store: QualityStore, dataset: str, clock: str | None, start: str, last: str, settings: Settings
+) -> tuple[dict[str, Any], str]:
+    chosen = clock or store.clock_of(dataset)
+    whole = store.newest(dataset, chosen)
+    if start:
+        whole = store.window(dataset, chosen, _moment_of(start, "--window"))
+    if whole is None:
+        raise (
+            no_windows(dataset, chosen)
+            if not start
+            else WrongUse(
+                f'no closed window of "{dataset}" begins at {start} ({chosen} time)',
+                hint="give the first moment of one; without --window the newest is taken",
+            )
+        )
+    contract = law_of_values(settings, dataset, whole["contract_version"])
+    mask = mask_of(contract)
+    head = {
+        "dataset": dataset,
+        "clock": chosen,
+        "windows": 1,
+        "start": whole["start"],
+        "end": whole["end"],
+        "rows": whole["rows"],
+    }
+    fields = whole["fields"]
+    if last:
+        since = max(0, whole["end"] - _seconds(last, "--last") * _MICROS)
+        rolled = roll_up(store.cells(dataset, chosen, since), mask.fields)
+        windows = store.windows(dataset, chosen, since)
+        fields = rolled.fields
+        head |= {"windows": rolled.windows, "start": windows[0]["start"], "rows": sum(one["rows"] for one in windows)}
+        head |= {"not_merged": rolled.unmerged}
+    width = int(whole["end"] - whole["start"]) // _MICROS
+    span = f"{head['windows']} window(s) from {moment(head['start'], width)} to {moment(head['end'], width)}"
+    title = f"{dataset}, {chosen} time, {span}: {head['rows']:,} rows"
+    kinds = kinds_of(contract)
+    return head | {"fields": [mask.profile(one) | {"type": kinds.get(one["name"], "")} for one in fields]}, title
+
+
+def profile_table(fields: list[dict[str, Any]]) -> Table:
+    """Return profiles as a table, a field a line."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("field", overflow="fold")
+    for name in (
+        "rows",
+        "missing",
+        "distinct",
+        "mean",
+        "std",
+        "min",
+        *(f"p{round(float(q) * 100)}" for q in _QUANTILES),
+        "max",
+        "length",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in fields:
+        rows, nulls = one["rows"], one["nulls"]
+        length = "" if one["length_minimum"] is None else f"{one['length_minimum']}-{one['length_maximum']}"
+        table.add_row(
+            one["name"] + (" (hidden)" if one.get("masked") else ""),
+            f"{rows:,}",
+            percent(nulls / rows) if rows else "-",
+            "-" if one["distinct"] is None else distinct(one),
+            *(number(one[name]) for name in ("mean", "std")),
+            *(
+                of_field(value, one["type"])
+                for value in (one["minimum"], *map(one["quantiles"].get, _QUANTILES), one["maximum"])
+            ),
+            length,
+        )
+    return table
+
+
+@click.command()
+@click.argument("dataset")
+@click.option(
+    "--html", "target", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write."
+)
+@click.option(
+    "--since", default="", help="Windows from then on: a time, or P7D before the newest. Else the newest 400."
+)
+@_CLOCK
+def report(dataset: str, *, target: Path, since: str, clock: str | None) -> None:
+    """Write a page about the quality of DATASET for people who do not work with it: one file, no script, under 1 MB."""
+    with _store() as (settings, store):
+        data = collect(store, settings, check_dataset_name(dataset), clock, since)
+    page = report_page(data).encode()
+    try:
+        write_atomically(target, page)
+    except OSError as error:
+        raise WrongUse(f"{target} cannot be written: {error}", hint="name a file in a folder of yours") from error
+    click.echo(f"{target}: {len(data.windows)} windows of {dataset}, {len(page) / 1000:.0f} kB")
+
+
+def collect(store: QualityStore, settings: Settings, dataset: str, clock: str | None, since: str) -> ReportData:
+    """Return all that a report needs; raises WrongUse if no window is closed yet."""
+    chosen = clock or store.clock_of(dataset)
+    newest = store.newest(dataset, chosen)
+    if newest is None:
+        raise no_windows(dataset, chosen)
+    start = _since(since, newest["end"]) if since else 0
+    windows = store.windows(dataset, chosen, start, MOST_WINDOWS)
+    if not windows:
+        raise WrongUse(f'no closed window of "{dataset}" begins after {since}', hint="give an earlier --since")
+    contract = law_of_values(settings, dataset, newest["contract_version"])
+    mask = mask_of(contract)
+    rolled = roll_up(store.cells(dataset, chosen, windows[0]["start"], MOST_WINDOWS), mask.fields)
+    known = {one["name"] for one in rolled.fields}
+    # A window too large for a message has no states: then its own profile is better than none.
+    fields = [*rolled.fields, *(one for one in newest["fields"] if one["name"] not in known)]
+    names = [one.name for one in contract.fields] if contract else []
+    order = {name: at for at, name in enumerate(names)}
+    return ReportData(
+        dataset=dataset,
+        clock=chosen,
+        made_at=time.time_ns() // 1000,
+        windows=windows,
+        newest=newest,
+        fields=sorted(fields, key=lambda one: (order.get(one["name"], len(order)), one["name"])),
+        alerts=store.alerts(dataset),
+        advice=store.advice(dataset, 24),
+        files=store.files(dataset),
+        names=names,
+        critical=[one.name for one in contract.fields if one.critical] if contract else [],
+        description=contract.description if contract else "",
+        owner=contract.owner if contract else "",
+        kinds=kinds_of(contract),
+        mask=mask,
+    )
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
+def advice(dataset: str, *, as_json: bool) -> None:
+    """List what to change in collecting or processing DATASET, what would win most first, with its evidence."""
+    with _store() as (settings, store):
+        found = store.advice(check_dataset_name(dataset))
+        version = found[0]["contract_version"] if found else ""
+        mask = mask_of(law_of_values(settings, dataset, version)) if found else Mask()
+    shown = [mask.advice(one) for one in found]
+    if as_json:
+        click.echo(json.dumps(shown, ensure_ascii=False, indent=2, default=str))
+        return
+    for one in shown:
+        click.echo(advice_text(one))
+    if not shown:
+        click.echo(f'no advice for dataset "{dataset}": no finding calls for any')
+
+
+def advice_text(one: dict[str, Any]) -> str:
+    """Return a piece of advice as lines for a person."""
+    where = " ".join(filter(None, (one["field"], f"({one['segment']})" if one["segment"] else "")))
+    lines = [f"{click.style(one['action'], bold=True)}  [{one['state']}]"]
+    lines += [f"  where     {where}"] if where else []
+    lines += [f"  evidence  {text}" for text in one["evidence"]]
+    lines.append(f"  cause     {one['cause']}")
+    owner = f"; owner {one['owner']}" if one["owner"] else ""
+    lines.append(
+        f"  rows      {one['rows_at_risk']:,} at risk; would win {number(one['expected_gain'])} points of score{owner}"
+    )
+    lines.append(f"  id        {one['advice_id']}  ({one['symptom']})")
+    return "\n".join(lines)
+
+
+def mask_of(contract: Contract | None) -> Mask:
+    """Return what is not shown; without a contract nothing is, since nobody can say what is personal."""
+    if contract is None:
+        return Mask(all_fields=True)
+    return Mask(frozenset(one.name for one in contract.fields if one.personal))
+
+
+def kinds_of(contract: Contract | None) -> dict[str, str]:
+    """Return the type of each field."""
+    return {one.name: one.type.type.value for one in contract.fields} if contract else {}
+
+
+@contextmanager
+def _store() -> Iterator[tuple[Settings, QualityStore]]:
+    settings = Settings()
+    require_services(settings, "warehouse")
+    with Warehouse(settings, person=True) as warehouse:
+        yield settings, QualityStore(warehouse)
+
+
+def _since(text: str, end: int) -> int:
+    seconds = parse_duration(text)
+    return max(0, end - seconds * _MICROS) if seconds else _moment_of(text, "--since")
+
+
+def _seconds(text: str, option: str) -> int:
+    seconds = parse_duration(text.upper())
+    if not seconds:
+        raise WrongUse(f'{option} "{text}" is no length of time', hint="write P1D, P7D or PT6H")
+    return seconds
+
+
+def _moment_of(text: str, option: str) -> int:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise WrongUse(f'{option} "{text}" is no time', hint="write 2013-02-08 or 2013-02-08T05:00Z") from error
+    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * _MICROS)

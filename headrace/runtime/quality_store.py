@@ -1,0 +1,130 @@
+"""What the warehouse holds of a dataset's quality: closed windows, alerts, advice and receipts, as plain dicts."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import ContractInvalid, WrongUse
+from headrace.schemas.contract import Contract
+from headrace.schemas.contract_store import ContractStore, contract_path, read_contract
+from headrace.schemas.registry import Registry
+from headrace.settings import Settings
+from headrace.stream_processors.steps.roll_up import PackedCells, cells_by_field
+from headrace.transport.warehouse import Warehouse
+
+MOST_WINDOWS = 400
+CLOCKS = ("event", "arrival")
+_PLACE = "dataset = {dataset:String} AND clock = {clock:String} AND w.start >= fromUnixTimestamp64Micro({since:Int64})"
+_TIMES = "toUnixTimestamp64Micro(w.start) AS start, toUnixTimestamp64Micro(w.end) AS end"
+_LIGHT = f"""
+SELECT {_TIMES}, revision, rows, rejected, score, worst_field, worst_score, checked,
+    arrayMap(f -> (tupleElement(f, 'name'), tupleElement(f, 'rows'), tupleElement(f, 'nulls')), fields) AS missing
+FROM headrace.windows AS w WHERE {_PLACE} ORDER BY w.start DESC LIMIT {{most:UInt32}}
+"""  # noqa: S608  what is put in is a constant
+_WHOLE = f"""
+SELECT * EXCEPT (start, end, closed_at), {_TIMES}, toUnixTimestamp64Micro(w.closed_at) AS closed_at
+FROM headrace.windows AS w WHERE {_PLACE} ORDER BY w.start DESC LIMIT 1
+"""  # noqa: S608  what is put in is a constant
+_CELLS = f"""
+SELECT arrayMap(c -> (tupleElement(c, 'owner'), tupleElement(c, 'figure'), base64Encode(tupleElement(c, 'data'))),
+    arrayFilter(c -> startsWith(tupleElement(c, 'owner'), 'field:'), cells)) AS packed
+FROM headrace.window_entries AS w FINAL WHERE _deleted = 0 AND {_PLACE}
+ORDER BY w.start DESC, revision DESC LIMIT 1 BY w.start LIMIT {{most:UInt32}}
+"""  # noqa: S608  what is put in is a constant
+_ALERTS = """
+SELECT * EXCEPT (raised_at, window_start, window_end), toUnixTimestamp64Micro(a.raised_at) AS raised_at,
+    toUnixTimestamp64Micro(a.window_start) AS window_start, toUnixTimestamp64Micro(a.window_end) AS window_end
+FROM headrace.alerts AS a WHERE dataset = {dataset:String}
+ORDER BY a.raised_at DESC LIMIT 1 BY if(subject = '', alert_id, subject) LIMIT {most:UInt32}
+"""
+_ADVICE = """
+SELECT * EXCEPT (raised_at), toUnixTimestamp64Micro(a.raised_at) AS raised_at FROM headrace.advice AS a
+WHERE dataset = {dataset:String} ORDER BY expected_gain DESC, rows_at_risk DESC, advice_id LIMIT {most:UInt32}
+"""
+_FILES = """
+SELECT name, file, state, balanced, rows_read, rows_stored, rows_quarantined, rows_unreadable, reason, detail,
+    toUnixTimestamp64Micro(f.updated_at) AS updated_at
+FROM headrace.files AS f WHERE dataset = {dataset:String} ORDER BY f.updated_at DESC, name LIMIT {most:UInt32}
+"""
+
+
+class QualityStore:
+    """Reads; blocks for a round trip a call. The caller closes the warehouse."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def windows(self, dataset: str, clock: str, since: int = 0, most: int = MOST_WINDOWS) -> list[dict[str, Any]]:
+        """Return the newest windows, oldest first, with `missing` as (field, rows, nulls) and without profiles."""
+        return list(self._rows(_LIGHT, dataset=dataset, clock=clock, since=since, most=most))[::-1]
+
+    def newest(self, dataset: str, clock: str) -> dict[str, Any] | None:
+        """Return the newest closed window whole, None if there is none."""
+        return next(self._rows(_WHOLE, dataset=dataset, clock=clock, since=0), None)
+
+    def window(self, dataset: str, clock: str, start: int) -> dict[str, Any] | None:
+        """Return the window that begins at a moment (microseconds), None if none that is closed does."""
+        query = _WHOLE.replace("w.start >=", "w.start =")
+        return next(self._rows(query, dataset=dataset, clock=clock, since=start), None)
+
+    def cells(self, dataset: str, clock: str, since: int, most: int = MOST_WINDOWS) -> Iterator[PackedCells]:
+        """Yield the packed profile cells of the newest windows from a moment on, one window at a time."""
+        for row in self._rows(_CELLS, dataset=dataset, clock=clock, since=since, most=most):
+            found = map(_values, row["packed"])
+            yield cells_by_field((owner, figure, base64.b64decode(data)) for owner, figure, data in found)
+
+    def alerts(self, dataset: str, most: int = 200) -> list[dict[str, Any]]:
+        """Return the last word on each alert, the newest first."""
+        return list(self._rows(_ALERTS, dataset=dataset, most=most))
+
+    def advice(self, dataset: str, most: int = 100) -> list[dict[str, Any]]:
+        """Return the advice, what wins most first."""
+        return list(self._rows(_ADVICE, dataset=dataset, most=most))
+
+    def files(self, dataset: str, most: int = 50) -> list[dict[str, Any]]:
+        """Return what became of the newest files."""
+        return list(self._rows(_FILES, dataset=dataset, most=most))
+
+    def clock_of(self, dataset: str) -> str:
+        """Return the clock to look at: event time if the dataset has such windows."""
+        return "event" if self.windows(dataset, "event", most=1) else "arrival"
+
+    def _rows(self, query: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        # Integers beyond 2^53 do not occur; values of data may be no UTF-8, which is replaced.
+        rest = b""
+        for chunk in self._warehouse.stream(f"{query} FORMAT JSONEachRow", "JSONEachRow", parameters):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (json.loads(line.decode("utf-8", "replace"), strict=False) for line in lines if line)
+        if rest:
+            yield json.loads(rest.decode("utf-8", "replace"), strict=False)
+
+
+def _values(found: Any) -> tuple[Any, ...]:
+    """Return the values of a tuple, which JSON has as a list or as an object."""
+    return tuple(found.values()) if isinstance(found, dict) else tuple(found)
+
+
+def law_of_values(settings: Settings, dataset: str, version: str) -> Contract | None:
+    """Return the contract that says whose values may be shown: the home's, else the one that judged."""
+    try:
+        return read_contract(Path(contract_path(settings.paths(), dataset)))
+    except (FileNotFoundError, ContractInvalid):
+        registry = Registry(settings)
+        contracts = ContractStore(settings, settings.kafka_client(), registry)
+        try:
+            return contracts.by_version(dataset, version) if version else None
+        except ContractInvalid:
+            return None
+        finally:
+            contracts.close()
+            registry.close()
+
+
+def no_windows(dataset: str, clock: str) -> WrongUse:
+    """Return the error that there is no closed window to speak of."""
+    return WrongUse(
+        f'dataset "{dataset}" has no closed window by {clock} time',
+        hint="a window closes when later data has come; headrace files shows what came, --clock the other time",
+    )

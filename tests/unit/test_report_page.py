@@ -1,0 +1,233 @@
+"""The report: nothing personal, nothing executable, nothing fetched, under 1 MB, and true to its figures."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import polars as pl
+import pytest
+
+from headrace.runtime.report.data import ReportData
+from headrace.runtime.report.markup import element, escape
+from headrace.runtime.report.masking import Mask
+from headrace.runtime.report.page import MOST_BYTES, report_page
+from headrace.stream_processors.checks.base import FieldFigure
+from headrace.stream_processors.sketches.base import Cell
+from headrace.stream_processors.sketches.distinct import Distinct
+from headrace.stream_processors.sketches.extremes import Extremes
+from headrace.stream_processors.sketches.moments import Moments
+from headrace.stream_processors.sketches.quantiles import Quantiles
+from headrace.stream_processors.sketches.registry import pack_cell
+from headrace.stream_processors.sketches.tally import Tally
+from headrace.stream_processors.sketches.top import Top
+from headrace.stream_processors.steps.roll_up import cells_by_field, roll_up
+
+DAY = 86_400_000_000
+EVIL = "<script>alert(1)</script>\"'<img src=x onerror=y>"
+
+
+def packed(values: list[float | None]) -> dict[str, bytes]:
+    series = pl.Series(values, dtype=pl.Float64)
+    known = series.drop_nulls()
+    cells: dict[FieldFigure, Cell] = {
+        FieldFigure.COUNTS: Tally({"rows": len(series), "nulls": series.null_count()}),
+        FieldFigure.EXTREMES: Extremes.of(known),
+        FieldFigure.MOMENTS: Moments.of(known),
+        FieldFigure.QUANTILES: Quantiles.of(known),
+        FieldFigure.DISTINCT: Distinct.of(known),
+        FieldFigure.TOP: Top.of(known),
+    }
+    return {str(name): pack_cell(cell) for name, cell in cells.items()}
+
+
+def window(at: int, fields: list[str], score: float | None = 90.0) -> dict[str, Any]:
+    missing = [[name, 100, (at + number) % 5] for number, name in enumerate(fields)]
+    named = {"start": at * DAY, "end": (at + 1) * DAY, "revision": 0, "rows": 100, "rejected": 1, "score": score}
+    return named | {"worst_field": fields[0], "worst_score": 50.0, "checked": 1, "missing": missing}
+
+
+def verdict(**changed: Any) -> dict[str, Any]:
+    plain = {"rule": "mass_missing", "check": "null_rate", "field": "mass", "dimension": "completeness"}
+    told = {"severity": "warning", "outcome": "fail", "observed": 7.0, "error": 0.0, "lower": None, "upper": 2.0}
+    texts = {"unit": "percent", "rows": 100, "rows_at_risk": 7, "detail": "7 of 100 miss mass", "demand": "at most 2 %"}
+    return plain | told | texts | changed
+
+
+def alert(**changed: Any) -> dict[str, Any]:
+    named = {"alert_id": "a", "subject": "s", "dataset": "orders", "rule": "mass_missing", "state": "open"}
+    told = {"severity": "critical", "observed": 7.0, "bound": 2.0, "rows": 100, "rows_at_risk": 7, "file_name": ""}
+    texts = {"message": "too many", "hint": "look", "unit": "percent", "error": 0.25, "field": "mass", "segments": []}
+    return (
+        named
+        | told
+        | texts
+        | {"raised_at": DAY, "window_start": DAY, "window_end": 2 * DAY, "silenced": False}
+        | changed
+    )
+
+
+def advice(**changed: Any) -> dict[str, Any]:
+    named = {"advice_id": "b", "dataset": "orders", "symptom": "x", "field": "mass", "segment": "", "state": "proposed"}
+    return (
+        named
+        | {"evidence": ["e"], "cause": "c", "action": "do", "owner": "o", "rows_at_risk": 7, "expected_gain": 1.5}
+        | changed
+    )
+
+
+def data(fields: list[str] | None = None, windows: int = 3, **changed: Any) -> ReportData:
+    names = fields or ["mass", "who"]
+    rolled = roll_up([dict.fromkeys(names, packed([1.0, 2.0, None]))] * 2)
+    newest = window(windows - 1, names) | {
+        "dimensions": {"completeness": 90.0},
+        "verdicts": [verdict(field=names[0])],
+        "not_checked": ["who: no rule looks at it"],
+    }
+    known: dict[str, Any] = {"alerts": [alert()], "advice": [advice()], "names": names, "made_at": 0, "newest": newest}
+    known |= {"windows": [window(at, names) for at in range(windows)], "fields": rolled.fields} | changed
+    return ReportData(dataset="orders", clock="event", **known)
+
+
+class Seen(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in {"meta", "br", "hr"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def parsed(page: str) -> Seen:
+    seen = Seen()
+    seen.feed(page)
+    assert not seen.open
+    return seen
+
+
+def test_merged_states_give_the_figures_of_all_rows() -> None:
+    rolled = roll_up([{"mass": packed([1.0, 2.0, None])}, {"mass": packed([3.0, 4.0])}])
+    (mass,) = rolled.fields
+    assert (mass["rows"], mass["nulls"], mass["mean"], mass["maximum"], mass["distinct"]) == (5, 1, 2.5, 4.0, 4)
+    assert rolled.windows == 2
+
+
+def test_field_whose_states_do_not_merge_is_named_and_not_invented() -> None:
+    other = {"mass": {str(FieldFigure.COUNTS): pack_cell(Moments())}}
+    rolled = roll_up([{"mass": packed([1.0])}, other])
+    assert rolled.fields == []
+    assert "mass" in rolled.unmerged
+    assert cells_by_field([("rule", "a", b"")]) == {}
+
+
+def test_page_is_well_formed_and_asks_nothing_of_anybody() -> None:
+    page = report_page(data())
+    seen = parsed(page)
+    assert "script" not in seen.tags
+    assert not [name for name, _ in seen.attributes if name.startswith("on") or name in {"src", "style"}]
+    assert all(value and value.startswith("#") for name, value in seen.attributes if name == "href")
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "default-src &#x27;none&#x27;" in page
+    assert "unsafe" not in page
+
+
+def test_score_never_stands_alone() -> None:
+    page = report_page(data())
+    assert "1 of 2 fields checked; not checked: who" in page
+    assert "its own score is 50.0 of 100" in page
+    assert 'href="#field-mass"' in page
+    assert 'id="field-mass"' in page
+    assert "7 % ± 0.25" in page
+
+
+def test_what_comes_from_data_is_escaped_everywhere() -> None:
+    rows = [
+        {**one, "top": [{"value": EVIL, "count": 1}], "shapes": [{"value": EVIL, "count": 1}]} for one in data().fields
+    ]
+    shown = data(
+        fields=[EVIL, "who"],
+        alerts=[alert(message=EVIL, field=EVIL, rule=EVIL, file_name=EVIL, severity=EVIL)],
+        advice=[advice(action=EVIL, cause=EVIL, evidence=[EVIL], owner=EVIL, segment=EVIL)],
+        description=EVIL,
+        owner=EVIL,
+        files=[
+            {"name": EVIL, "state": "rejected", "balanced": False, "reason": "x", "detail": EVIL, "rows_read": 0}
+            | {"rows_stored": 0, "rows_quarantined": 0, "updated_at": 0}
+        ],
+    )
+    page = report_page(replace(shown, fields=[*shown.fields, *rows]))
+    seen = parsed(page)
+    assert not {"script", "img"} & set(seen.tags)
+    assert not [name for name, _ in seen.attributes if name in {"onerror", "src"}]
+    assert escape(EVIL) in page
+
+
+def secret(**changed: Any) -> tuple[ReportData, dict[str, Any]]:
+    word = "Geheimrat"
+    profile = {
+        **data().fields[0],
+        "name": "who",
+        "top": [{"value": word, "count": 1}],
+        "shapes": [{"value": word, "count": 1}],
+    }
+    segment = {"name": f"who={word}", "rows": 1, "share": 1.0, "lift": 2.0}
+    told = {"field": "who", "detail": f"{word} is stuck", "demand": word}
+    newest = {**data().newest, "verdicts": [verdict(**told)], "not_checked": [f"mass_missing: {word}"]}
+    return data(
+        newest=newest,
+        fields=["mass", "who"],
+        alerts=[
+            alert(field="who", message=f"{word} comes too often", hint=word),
+            alert(subject="t", field="mass", message=f"most at who={word}", segments=[segment]),
+        ],
+        advice=[
+            advice(field="who", evidence=[word], cause=word, action=word, segment=word),
+            advice(segment=f"who={word}", evidence=[word], cause=word, action=word),
+            advice(evidence=[f"Worst: who={word}"], action=f"mandatory at who={word}"),
+        ],
+        **changed,
+    ), profile
+
+
+@pytest.mark.parametrize("mask", [Mask({"who"}), Mask(all_fields=True)])
+def test_values_of_personal_fields_appear_nowhere(mask: Mask) -> None:
+    found, profile = secret(mask=mask)
+    page = report_page(replace(found, fields=[profile]))
+    assert "Geheimrat" not in page
+    assert "values are not shown" in page
+    assert "Geheimrat" in report_page(replace(found, fields=[profile], mask=Mask()))
+
+
+def test_largest_page_stays_under_its_limit_and_says_what_it_leaves_out() -> None:
+    names = [f"a_rather_long_name_of_a_field_{number}" for number in range(500)]
+    many = data(names, windows=400)
+    page = report_page(replace(many, alerts=[alert(subject=str(at)) for at in range(200)]))
+    assert len(page.encode()) < MOST_BYTES
+    assert "150 of 500 fields are shown" in page
+
+
+def test_page_without_history_score_or_anything_else_still_reads() -> None:
+    bare = data(windows=1, alerts=[], advice=[], fields=[])
+    newest = {**bare.newest, "score": None, "verdicts": [], "worst_field": "", "worst_score": None, "not_checked": []}
+    page = report_page(replace(bare, newest=newest, fields=[], windows=[window(0, ["mass"], None)]))
+    parsed(page)
+    assert "Nothing needs attention just now" in page
+    assert "no score" in page
+    assert re.search(r"0 of 2.{0,60}fields", page)
+
+
+def test_void_elements_and_attributes_are_written_as_html_has_them() -> None:
+    assert element("rect", x=1, class_="a", aria_label=None) == '<rect x="1" class="a"/>'
