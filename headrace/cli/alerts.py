@@ -65,7 +65,7 @@ def silence(rule: str, dataset: str, until: str, lasting: str, why: str) -> None
     """
     now = datetime.now(UTC)
     end = end_of(now, until, lasting)
-    one = Silence(rule, dataset if dataset == ALL else check_dataset_name(dataset), _micros(end), _person(), why)
+    one = Silence(rule, dataset if dataset == ALL else check_dataset_name(dataset), _micros(end), person(), why)
     paths = Settings().paths()
     with _locked(paths):
         kept = [entry for entry in _entries(paths) if entry.until > _micros(now)]
@@ -142,7 +142,8 @@ def _about(one: Silence) -> str:
     return f"{rule} of {'every dataset' if one.dataset == ALL else printable(one.dataset)}"
 
 
-def _person() -> str:
+def person() -> str:
+    """Return who works here, for the record; "" if the system has no name for it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

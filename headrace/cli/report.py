@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from headrace.cli.advice_decisions import decide
+from headrace.cli.alerts import person
 from headrace.core.files import printable, write_atomically
 from headrace.core.identity import check_dataset_name
 from headrace.errors import WrongUse
@@ -26,6 +28,7 @@ from headrace.runtime.report.page import report_page
 from headrace.schemas.contract import Contract
 from headrace.schemas.durations import parse_duration
 from headrace.settings import Settings
+from headrace.stream_processors.steps.advice_life import DECISIONS
 from headrace.stream_processors.steps.roll_up import roll_up
 from headrace.transport.warehouse import Warehouse
 
@@ -207,8 +210,21 @@ def collect(store: QualityStore, settings: Settings, dataset: str, clock: str | 
 @click.command()
 @click.argument("dataset")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
-def advice(dataset: str, *, as_json: bool) -> None:
-    """List what to change in collecting or processing DATASET, what would win most first, with its evidence."""
+@click.option("--accept", default="", metavar="ID", help="Say that this advice will be followed.")
+@click.option("--done", default="", metavar="ID", help="Say that it was followed; what it won is then measured.")
+@click.option("--dismiss", default="", metavar="ID", help="Say that it will not be followed.")
+@click.option("--why", default="", help="The reason of a decision.")
+def advice(dataset: str, *, as_json: bool, accept: str, done: str, dismiss: str, why: str) -> None:
+    """List what to change in collecting or processing DATASET, what would win most first, with its evidence.
+
+    --accept, --done and --dismiss write down what you decide on one of them; the first digits of its id will do.
+    """
+    decisions = [(word, chosen) for word, chosen in zip(DECISIONS, (accept, done, dismiss), strict=True) if chosen]
+    if len(decisions) > 1 or (why and not decisions):
+        raise WrongUse("one decision at a time, with its reason", hint="give one of --accept, --done, --dismiss ID")
+    if decisions:
+        _decided(check_dataset_name(dataset), *decisions[0], why)
+        return
     with _store() as (settings, store):
         found = store.advice(check_dataset_name(dataset))
         version = found[0]["contract_version"] if found else ""
@@ -221,6 +237,13 @@ def advice(dataset: str, *, as_json: bool) -> None:
         click.echo(advice_text(one))
     if not shown:
         click.echo(f'no advice for dataset "{dataset}": no finding calls for any')
+
+
+def _decided(dataset: str, decision: str, advice_id: str, why: str) -> None:
+    settings = Settings()
+    require_services(settings, "kafka", "registry")
+    told = decide(settings, dataset, advice_id, decision, by=person(), why=why)
+    click.echo(f"{told['advice_id']} of {dataset} is {told['state']}")
 
 
 def advice_text(one: dict[str, Any]) -> str:
