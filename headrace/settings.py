@@ -184,6 +184,11 @@ class Paths:
         return self.home / "silences.yaml"
 
     @property
+    def notify(self) -> Path:
+        """Who is told of alerts; without it nobody is."""
+        return self.home / "notify.yaml"
+
+    @property
     def kafka(self) -> Path:
         """The embedded broker's data."""
         return self.home / "kafka"

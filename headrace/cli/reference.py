@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from headrace.cli import COMMANDS, headrace
 from headrace.core.vocabulary import MEANINGS, AlertState, FileState, Reason, Severity, Stage
-from headrace.observability import events, export, window_events
+from headrace.observability import events, export, notify_events, window_events
 from headrace.schemas.system import system_schema
 from headrace.schemas.topics import SYSTEM_TOPICS, TopicSpec, dataset_topics
 from headrace.settings import Settings
@@ -108,7 +108,7 @@ def _sets() -> Iterator[str]:
 def _events() -> Iterator[str]:
     found = {
         kind.__name__: kind
-        for module in (events, export, window_events)
+        for module in (events, export, notify_events, window_events)
         for kind in vars(module).values()
         if inspect.isclass(kind) and issubclass(kind, events.Event) and kind is not events.Event
     }

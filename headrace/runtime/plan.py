@@ -54,7 +54,8 @@ def make_plan(settings: Settings, chosen: Iterable[str] = CHOICES) -> tuple[Proc
     if PIPELINE not in names:
         return services
     after = tuple(service.name for service in services)
-    return services + tuple(ProcessSpec(name, module, "stage", _reports, after) for name, module in STAGES.items())
+    stages = STAGES | ({"notify": "headrace.sinks.notify"} if settings.paths().notify.exists() else {})
+    return services + tuple(ProcessSpec(name, module, "stage", _reports, after) for name, module in stages.items())
 
 
 def stop_order(plan: Iterable[ProcessSpec]) -> tuple[ProcessSpec, ...]:

@@ -1,0 +1,1 @@
+"""Tells people of quality alerts: webhook, Slack-compatible, e-mail, and what is installed as headrace.notifiers."""
