@@ -6,10 +6,7 @@ import json
 import logging
 import socketserver
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -19,6 +16,7 @@ from headrace.sinks.notify.base import NotWanted, Target, read_targets
 from headrace.sinks.notify.mail import Mail
 from headrace.sinks.notify.tell import Teller
 from headrace.sinks.notify.web import SIGNATURE, Slack, Webhook
+from headrace.testing.receiver import receiver
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
@@ -27,30 +25,6 @@ def alert(**changed: Any) -> dict[str, Any]:
     named = {"alert_id": "abc", "dataset": "orders", "severity": "critical", "state": "open", "silenced": False}
     told = {"message": "7 % <missing>", "hint": "look & see", "rows_at_risk": 7, "owner": "ann", "raised_at": NOW}
     return named | told | changed
-
-
-@contextmanager
-def receiver(*codes: int) -> Iterator[tuple[str, list[tuple[Any, bytes]]]]:
-    got: list[tuple[Any, bytes]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.headers, body))
-            self.send_response(codes[min(len(got), len(codes)) - 1])
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Be quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/hook", got
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 class Smtp(socketserver.StreamRequestHandler):
