@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from headrace.errors import WrongUse
 from headrace.schemas.record import FieldType
-from headrace.schemas.rules import Bound, Check, Length, OneOf, Pattern, Range, Required
+from headrace.schemas.rules import Bound, Check, Length, MultipleOf, OneOf, Pattern, Range, Required
 from headrace.schemas.sql_text import identifier, literal, value_text
+from headrace.stream_processors.steps.row_checks import ROUNDING
 
 _FRACTIONS = frozenset({FieldType.FLOAT, FieldType.DOUBLE, FieldType.DECIMAL})
 
@@ -31,6 +32,8 @@ def broken_sql(check: Check, name: str, kind: FieldType) -> str:
         return _either(parts)
     if isinstance(check, Pattern):
         return f"NOT {matches_sql(column, check.compiled)}"
+    if isinstance(check, MultipleOf):
+        return _no_multiple(column, check, kind)
     raise WrongUse(f"{type(check).__name__} is no demand on one field", hint="use expression_sql")
 
 
@@ -61,6 +64,15 @@ def _outside(column: str, check: Range, kind: FieldType) -> str:
     if kind in _FRACTIONS:
         parts.append(f"isNaN(toFloat64({column}))")
     return _either(parts)
+
+
+def _no_multiple(column: str, check: MultipleOf, kind: FieldType) -> str:
+    if kind not in _FRACTIONS and isinstance(check.step, int):
+        return f"({column} % {value_text(check.step)} != 0)"
+    times = f"(toFloat64({column}) / toFloat64({check.step!r}))"
+    # What is left of an infinite number is NaN, which polars holds to be more than any bound.
+    apart = f"abs({times} - round({times}))"
+    return f"(isNaN({apart}) OR {apart} > {ROUNDING!r} * greatest(abs({times}), toFloat64(1)))"
 
 
 def _bound(value: Bound, kind: FieldType) -> str:

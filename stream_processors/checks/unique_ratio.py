@@ -9,7 +9,7 @@ from headrace.schemas.expression import Kind
 from headrace.schemas.sql_text import identifier
 from headrace.stream_processors.checks.base import Check, FieldFigure, Verdict, View, not_checked
 from headrace.stream_processors.checks.common import bounded, demand, fields_problem, named
-from headrace.stream_processors.checks.distinct_count import MOST_FIELDS, combinations, distinct_of
+from headrace.stream_processors.checks.distinct_count import MOST_FIELDS, combinations, different_sql, distinct_of
 from headrace.stream_processors.sketches.base import Cell
 
 _ALL = Bounds(lower=100.0)
@@ -43,9 +43,10 @@ class UniqueRatio(Check):
         return combinations(rule, batch) if len(rule.fields) > 1 else {}
 
     def sql(self, rule: CheckRule) -> Mapping[str, str]:
-        """Return the count of values in ClickHouse."""
+        """Return the counts of values and of different ones in ClickHouse."""
         several = len(rule.fields) > 1
-        return {"present": "count()" if several else f"countIf(isNotNull({identifier(rule.fields[0])}))"}
+        present = "count()" if several else f"countIf(isNotNull({identifier(rule.fields[0])}))"
+        return {"present": present, **different_sql(rule)}
 
     def sentence(self, rule: CheckRule) -> str:
         """Return the demand."""

@@ -1,5 +1,7 @@
 """Which rows break a check of one record, as polars expressions: one definition, for verdicts on rows and windows."""
 
+from typing import Final
+
 import polars as pl
 
 from headrace.schemas.record import FieldType
@@ -8,7 +10,7 @@ from headrace.stream_processors.steps.row_rules import row_expression
 
 _FRACTIONS = frozenset({FieldType.FLOAT, FieldType.DOUBLE, FieldType.DECIMAL})
 # 0.3 is no multiple of 0.1 in binary, but for its last digits.
-_ROUNDING = 1e-9
+ROUNDING: Final = 1e-9
 
 
 def broken_rows(check: Check, name: str, kind: FieldType) -> pl.Expr:
@@ -64,7 +66,7 @@ def _no_multiple(column: pl.Expr, check: MultipleOf, kind: FieldType) -> pl.Expr
     if kind not in _FRACTIONS and isinstance(check.step, int):
         return column % check.step != 0
     times = column.cast(pl.Float64) / check.step
-    return (times - times.round()).abs() > _ROUNDING * pl.max_horizontal(times.abs(), 1.0)
+    return (times - times.round()).abs() > ROUNDING * pl.max_horizontal(times.abs(), 1.0)
 
 
 def _wrong_length(column: pl.Expr, check: Length) -> pl.Expr:

@@ -1,0 +1,253 @@
+"""A contract's verdicts on the rows that the warehouse holds: the same checks as in the stream, in a second place.
+
+A check with SQL is evaluated from the rows. One without is evaluated from the figures that closed windows left, and
+where there are none it is not checked and says so. No row is read into this process.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from headrace.errors import WarehouseRefused, WrongUse
+from headrace.schemas.check_catalog import check_named
+from headrace.schemas.check_rules import CheckRule
+from headrace.schemas.contract import Contract
+from headrace.stream_processors.checks import facts
+from headrace.stream_processors.checks.base import not_checked
+from headrace.stream_processors.steps.score import Judged
+from headrace.stream_processors.steps.stored_past import Past
+from headrace.stream_processors.steps.stored_sql import (
+    QUARANTINED_ROWS,
+    QUARANTINED_RULES,
+    STORED_STATE,
+    Span,
+    figures_query,
+    rules_query,
+)
+from headrace.stream_processors.steps.stored_state import (
+    Kept,
+    keeps_own_figures,
+    kept_of,
+    needs_state,
+    owners_of,
+    same_figures,
+)
+from headrace.stream_processors.steps.verdicts import Known, evaluate
+from headrace.stream_processors.steps.window_state import Part, WindowState
+from headrace.transport.warehouse import Warehouse
+
+_MICROS: Final = 1_000_000
+_Figures = dict[str, dict[str, int]]
+
+
+class Basis(StrEnum):
+    """What a verdict was made of."""
+
+    ROWS = "rows"
+    STATE = "state"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A rule's verdict, its demand in words, and what it was made of."""
+
+    judged: Judged
+    demand: str
+    basis: Basis
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdicts on one window (`start` and `end` in seconds since 1970) or on one `file`, in the contract's order.
+
+    `rows` are the rows that are stored: those in quarantine are in no figure that is made of rows.
+    """
+
+    start: int
+    end: int
+    file: str
+    rows: int
+    verdicts: tuple[Given, ...]
+
+
+@dataclass(frozen=True)
+class FileRules:
+    """How many rows of a file break each rule about one record, by the rule's id: 0 is left out.
+
+    `stored` are the rows in the table and `quarantined` those that this contract refused; `by_others` rows that another
+    version refused, of which nothing is known here.
+    """
+
+    file: str
+    stored: int = 0
+    quarantined: int = 0
+    by_others: int = 0
+    failed_stored: Mapping[str, int] = field(default_factory=dict)
+    failed_quarantined: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Return the counts that the judge gave, of rows that it accepted and refused."""
+        names = {*self.failed_stored, *self.failed_quarantined}
+        return {name: self.failed_stored.get(name, 0) + self.failed_quarantined.get(name, 0) for name in names}
+
+
+class WarehouseVerdicts:
+    """Asks the warehouse; calls block, and raise ServiceUnreachable and WarehouseRefused.
+
+    `by_version` gives a contract as it was law, None if it is not known: figures that another version kept are used
+    where its rule kept the same. `now` is in seconds since 1970, for windows that were never closed.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, contract: Contract, by_version: Callable[[str], Contract | None], now: float
+    ) -> None:
+        self._warehouse, self._contract, self._now = warehouse, contract, now
+        self._by_version = by_version
+        self._rules_of: dict[str, dict[str, CheckRule]] = {contract.version: {one.id: one for one in contract.checks}}
+        self._refused: dict[str, str] = {}
+        self._plans: dict[str, Mapping[str, str]] = {}
+        self._by_state: set[str] = set()
+        for rule in contract.checks:
+            try:
+                check = check_named(rule.check)
+                self._plans[rule.id] = check.sql(rule) or {}
+                if needs_state(check, rule):
+                    self._by_state.add(rule.id)
+            except Exception as error:  # a check may be anybody's code: whatever it raises is told, and never a pass
+                self._refused[rule.id] = f"the check {rule.check} could not run: {type(error).__name__}: {error}"
+
+    def judgements(self, span: Span, since: int = 0) -> list[Judgement]:
+        """Return the verdicts on the newest windows or files from a moment on (seconds since 1970), oldest first.
+
+        Earlier windows are looked at too where a check compares with them.
+        """
+        spec = self._contract.window
+        if span is Span.EVENT and not spec.time_field:
+            message = f'the contract of "{self._contract.dataset}" names no field of event time'
+            raise WrongUse(message, hint="--clock arrival; or set headrace.window in the contract")
+        rows = self._figures(span, 0 if self._looks_back() and span is not Span.FILE else since)
+        kept = self._kept(span)
+        past, found = Past(self._contract.checks), []
+        # The newest come first, and are looked at last: what was before them is known by then.
+        for name, count, figures in reversed(rows):
+            start, file = (0, str(name)) if span is Span.FILE else (int(name), "")
+            end = 0 if span is Span.FILE else start + spec.size_secs
+            given = self._judged(start, end, count, figures, kept.get(start), past)
+            found.append(Judgement(start, end, file, count, given))
+            if span is not Span.FILE:
+                past.learn(start, end, [one.judged for one in given], kept.get(start))
+        return [one for one in found if span is Span.FILE or one.start >= since]
+
+    def _looks_back(self) -> bool:
+        if self._by_state:
+            return True
+        rules = [rule for rule in self._contract.checks if rule.id not in self._refused]
+        return any(check_named(rule.check).reads_history for rule in rules)
+
+    def _figures(self, span: Span, since: int) -> list[tuple[Any, int, _Figures]]:
+        """Return (window start or file, rows, figures by rule), the newest first; refused figures are left out."""
+        try:
+            return self._asked(span, self._plans, since)
+        except WarehouseRefused:
+            # Which of them it was is found one by one: a column may not be there yet, a check may be anybody's code.
+            for name, plan in self._plans.items():
+                try:
+                    self._asked(span, {name: plan}, since)
+                except WarehouseRefused as error:
+                    self._refused[name] = str(error)
+            sound = {name: plan for name, plan in self._plans.items() if name not in self._refused}
+            return self._asked(span, sound, since)
+
+    def _asked(self, span: Span, plans: Mapping[str, Mapping[str, str]], since: int) -> list[tuple[Any, int, _Figures]]:
+        places = [(rule, figure, text) for rule, plan in plans.items() for figure, text in plan.items()]
+        query = figures_query(self._contract, span, [text for _, _, text in places], since)
+        found = []
+        for name, rows, *values in self._warehouse.rows(query, {"since": since}):
+            figures: _Figures = {}
+            for (rule, figure, _), value in zip(places, values, strict=True):
+                figures.setdefault(rule, {})[figure] = int(value or 0)
+            found.append((name, int(rows), figures))
+        return found
+
+    def _kept(self, span: Span) -> dict[int, Kept]:
+        """Return the state of closed windows by start, as far as rules of the contract need it."""
+        rules = [rule for rule in self._contract.checks if rule.id in self._by_state]
+        if span is Span.FILE or not rules:
+            return {}
+        owners = sorted({owner for rule in rules for owner in owners_of(check_named(rule.check), rule)})
+        given = {"owners": owners, "dataset": self._contract.dataset, "clock": span.value, "since": 0}
+        return {one.start: one for one in map(kept_of, self._lines(STORED_STATE, given))}
+
+    def _lines(self, query: str, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        rest = b""
+        for chunk in self._warehouse.stream(query, "JSONEachRow", parameters):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (json.loads(line) for line in lines if line)
+
+    def _judged(
+        self, start: int, end: int, count: int, figures: _Figures, kept: Kept | None, past: Past
+    ) -> tuple[Given, ...]:
+        known = past.known(start, end, {facts.NOW: kept.closed_at / _MICROS if kept else self._now})
+        from_rows = WindowState([Part(0, self._contract.version, count, counts=figures)])
+        from_state = WindowState([kept.part] if kept else [])
+        given = []
+        for rule in self._contract.checks:
+            if why := self._obstacle(rule, kept, windowed=end > start):
+                given.append(_nothing(rule, why, count))
+                continue
+            basis = Basis.STATE if rule.id in self._by_state else Basis.ROWS
+            given.append(_verdict(rule, from_state if basis is Basis.STATE else from_rows, start, end, known, basis))
+        return tuple(given)
+
+    def _obstacle(self, rule: CheckRule, kept: Kept | None, *, windowed: bool) -> str:
+        """Return why a rule cannot be evaluated here, "" if it can."""
+        if rule.id in self._refused:
+            return self._refused[rule.id]
+        if rule.id not in self._by_state:
+            return ""
+        if not windowed:
+            return f"{rule.check} has no SQL: its figures are kept by window, not by file"
+        if kept is None:
+            return f"{rule.check} has no SQL: its figures are kept by the stream, and this window is not closed yet"
+        if keeps_own_figures(check_named(rule.check), rule) and not same_figures(rule, self._kept_rule(rule, kept)):
+            return (
+                f"{rule.check} has no SQL, and contract {kept.version}, which this window was closed by, kept no "
+                "figures for this demand"
+            )
+        return ""
+
+    def _kept_rule(self, rule: CheckRule, kept: Kept) -> CheckRule | None:
+        if kept.version not in self._rules_of:
+            law = self._by_version(kept.version)
+            self._rules_of[kept.version] = {one.id: one for one in law.checks} if law else {}
+        return self._rules_of[kept.version].get(rule.id)
+
+    def files(self) -> list[FileRules]:
+        """Return by file how many rows break each rule about one record: stored rows and those in quarantine."""
+        rules, named = self._contract.rules, {"dataset": self._contract.dataset}
+        found: dict[str, dict[str, Any]] = {}
+        for file, rows, *counts in self._warehouse.rows(rules_query(self._contract)):
+            failed = {rule.id: int(count) for rule, count in zip(rules, counts, strict=True) if count}
+            found[str(file)] = {"stored": int(rows), "failed_stored": failed}
+        for file, version, rows in self._warehouse.rows(QUARANTINED_ROWS, named):
+            own = found.setdefault(str(file), {})
+            place = "quarantined" if version == self._contract.version else "by_others"
+            own[place] = own.get(place, 0) + int(rows)
+        for file, version, rule, rows in self._warehouse.rows(QUARANTINED_RULES, named):
+            if version == self._contract.version and rule:
+                found[str(file)].setdefault("failed_quarantined", {})[str(rule)] = int(rows)
+        return [FileRules(file, **values) for file, values in sorted(found.items())]
+
+
+def _verdict(rule: CheckRule, state: WindowState, start: int, end: int, known: Known, basis: Basis) -> Given:
+    evaluated = evaluate([rule], state, start, end, known)
+    return Given(evaluated.judged[0], evaluated.demands[rule.id], basis)
+
+
+def _nothing(rule: CheckRule, why: str, rows: int) -> Given:
+    evaluated = evaluate([rule], WindowState(), 0, 0, Known())
+    return Given(Judged(rule, not_checked(why, rows)), evaluated.demands[rule.id], Basis.NOTHING)
