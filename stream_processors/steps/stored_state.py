@@ -1,13 +1,14 @@
 """What closed windows left in the warehouse, as state that verdicts are made of; and what a check needs of it. Pure."""
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule
 from headrace.stream_processors.checks.base import Check
-from headrace.stream_processors.steps.window_state import Part, field_owner
+from headrace.stream_processors.steps.window_state import Part, WindowState, field_owner
 
 _FIELD = field_owner("")
 
@@ -60,3 +61,30 @@ def same_figures(rule: CheckRule, other: CheckRule | None) -> bool:
         other.fields,
         dict(other.parameters),
     )
+
+
+def longer(windows: Iterable[Kept], size_secs: int, rules: Sequence[CheckRule]) -> dict[int, WindowState]:
+    """Return the states of longer windows by start: minutes become hours, and hours days, without a row read again.
+
+    Two kinds of figures are left out, so that their checks are not checked rather than wrong: those of order-bound
+    checks, since windows do not say how their rows lay between each other's in a file, and all of a span whose windows
+    were closed by several contracts, where one rule's id may name several demands.
+    """
+    bound = {rule.id for rule in rules if check_named(rule.check).order_bound}
+    spans: dict[int, list[Part]] = {}
+    for one in windows:
+        spans.setdefault(one.start // size_secs * size_secs, []).append(one.part)
+    return {start: WindowState(_that_merge(parts, bound)) for start, parts in sorted(spans.items())}
+
+
+def _that_merge(parts: list[Part], bound: Collection[str]) -> list[Part]:
+    if len({part.version for part in parts}) > 1:
+        return [replace(part, counts={}, cells={}) for part in parts]
+    return [
+        replace(
+            part,
+            counts={rule: counts for rule, counts in part.counts.items() if rule not in bound},
+            cells={rule: cells for rule, cells in part.cells.items() if rule not in bound},
+        )
+        for part in parts
+    ]
