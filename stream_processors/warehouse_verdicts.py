@@ -14,6 +14,7 @@ from headrace.errors import WarehouseRefused, WrongUse
 from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.contract import Contract
+from headrace.schemas.rules import Rule
 from headrace.stream_processors.checks import facts
 from headrace.stream_processors.checks.base import not_checked
 from headrace.stream_processors.steps.score import Judged
@@ -226,21 +227,37 @@ class WarehouseVerdicts:
             self._rules_of[kept.version] = {one.id: one for one in law.checks} if law else {}
         return self._rules_of[kept.version].get(rule.id)
 
-    def files(self) -> list[FileRules]:
-        """Return by file how many rows break each rule about one record: stored rows and those in quarantine."""
-        rules, named = self._contract.rules, {"dataset": self._contract.dataset}
+    def files(self) -> tuple[list[FileRules], dict[str, str]]:
+        """Return by file how many rows break each rule about one record: stored rows and those in quarantine.
+
+        Second come the rules that the warehouse cannot look at, with its reason, by id.
+        """
+        rules, refused = self._sound_rules()
         found: dict[str, dict[str, Any]] = {}
-        for file, rows, *counts in self._warehouse.rows(rules_query(self._contract)):
+        for file, rows, *counts in self._warehouse.rows(rules_query(self._contract, rules)):
             failed = {rule.id: int(count) for rule, count in zip(rules, counts, strict=True) if count}
             found[str(file)] = {"stored": int(rows), "failed_stored": failed}
+        self._add_quarantined(found)
+        return [FileRules(file, **values) for file, values in sorted(found.items())], refused
+
+    def _sound_rules(self) -> tuple[list[Rule], dict[str, str]]:
+        refused = {}
+        for rule in self._contract.rules:
+            try:
+                self._warehouse.rows(f"{rules_query(self._contract, [rule])} LIMIT 0")
+            except WarehouseRefused as error:
+                refused[rule.id] = str(error)
+        return [rule for rule in self._contract.rules if rule.id not in refused], refused
+
+    def _add_quarantined(self, found: dict[str, dict[str, Any]]) -> None:
+        named, law = {"dataset": self._contract.dataset}, self._contract.version
         for file, version, rows in self._warehouse.rows(QUARANTINED_ROWS, named):
             own = found.setdefault(str(file), {})
-            place = "quarantined" if version == self._contract.version else "by_others"
+            place = "quarantined" if version == law else "by_others"
             own[place] = own.get(place, 0) + int(rows)
         for file, version, rule, rows in self._warehouse.rows(QUARANTINED_RULES, named):
-            if version == self._contract.version and rule:
+            if version == law and rule:
                 found[str(file)].setdefault("failed_quarantined", {})[str(rule)] = int(rows)
-        return [FileRules(file, **values) for file, values in sorted(found.items())]
 
 
 def _verdict(rule: CheckRule, state: WindowState, start: int, end: int, known: Known, basis: Basis) -> Given:

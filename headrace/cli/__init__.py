@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "profile": "headrace.cli.report:profile",
     "report": "headrace.cli.report:report",
     "advice": "headrace.cli.report:advice",
+    "check": "headrace.cli.check:check",
     "trace": "headrace.cli.trace:trace",
     "contract": "headrace.cli.contract:contract",
 }

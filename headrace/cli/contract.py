@@ -113,7 +113,7 @@ def diff(old: Path, new: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Fields and rules as one JSON object.")
 def show(dataset: str, as_yaml: bool, as_json: bool) -> None:
     """Show the contract that is in force for DATASET: the home's, else the one that comes with headrace."""
-    found, place = _in_force(check_dataset_name(dataset))
+    found, place = in_force(check_dataset_name(dataset))
     if as_yaml:
         click.echo(found.text, nl=False)
         return
@@ -126,7 +126,8 @@ def show(dataset: str, as_yaml: bool, as_json: bool) -> None:
         click.echo(line)
 
 
-def _in_force(dataset: str) -> tuple[Contract, str]:
+def in_force(dataset: str) -> tuple[Contract, str]:
+    """Return the contract that is in force for a dataset, and where it is; raises ContractInvalid if there is none."""
     path = contract_path(Settings().paths(), dataset)
     if path.exists():
         return read_contract(path), str(path)

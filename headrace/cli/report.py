@@ -80,7 +80,7 @@ def _profiled(
     chosen = clock or store.clock_of(dataset)
     whole = store.newest(dataset, chosen)
     if start:
-        whole = store.window(dataset, chosen, _moment_of(start, "--window"))
+        whole = store.window(dataset, chosen, moment_of(start, "--window"))
     if whole is None:
         raise (
             no_windows(dataset, chosen)
@@ -283,7 +283,7 @@ def _store() -> Iterator[tuple[Settings, QualityStore]]:
 
 def _since(text: str, end: int) -> int:
     seconds = parse_duration(text)
-    return max(0, end - seconds * _MICROS) if seconds else _moment_of(text, "--since")
+    return max(0, end - seconds * _MICROS) if seconds else moment_of(text, "--since")
 
 
 def _seconds(text: str, option: str) -> int:
@@ -293,7 +293,8 @@ def _seconds(text: str, option: str) -> int:
     return seconds
 
 
-def _moment_of(text: str, option: str) -> int:
+def moment_of(text: str, option: str) -> int:
+    """Return the time that an option names, in microseconds since 1970; UTC unless it says otherwise."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:

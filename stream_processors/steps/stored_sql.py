@@ -74,10 +74,10 @@ def broken_rule_sql(rule: Rule, kinds: Mapping[str, FieldType]) -> str:
     return f"ifNull({broken}, false)"
 
 
-def rules_query(contract: Contract) -> str:
+def rules_query(contract: Contract, rules: Sequence[Rule]) -> str:
     """Return the query for (file, rows, rows that break each rule ...) over the stored rows."""
     kinds = {field.name: field.type.type for field in contract.fields}
-    counts = [f"countIf({broken_rule_sql(rule, kinds)})" for rule in contract.rules]
+    counts = [f"countIf({broken_rule_sql(rule, kinds)})" for rule in rules]
     return (
         f"SELECT {', '.join(['`_file`', 'count()', *counts])} FROM {table_name(contract.dataset)} "  # noqa: S608
         "GROUP BY `_file` ORDER BY `_file`"

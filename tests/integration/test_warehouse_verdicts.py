@@ -15,9 +15,10 @@ from headrace.core.vocabulary import Severity
 from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import Bounds, CheckRule, WindowSpec
 from headrace.schemas.contract import Contract
+from headrace.schemas.contract_fields import ContractField
 from headrace.schemas.expression import KIND_OF
 from headrace.schemas.expression_parser import parse_expression
-from headrace.schemas.record import RecordSchema
+from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.schemas.rules import Length, MultipleOf, OneOf, Pattern, Range, Required, RowRule, Rule
 from headrace.schemas.sql_text import table_name
 from headrace.schemas.system import system_schema_text
@@ -255,6 +256,10 @@ BROKEN = [
 ]
 
 
+def never_there() -> ContractField:
+    return replace(SHIPPED.fields[0], name="never_there", type=RecordField("never_there", FieldType.LONG))
+
+
 def test_rules_about_one_record_count_in_the_warehouse_what_the_judge_counts(warehouse: Warehouse) -> None:
     contract = replace(CONTRACT, dataset="two_places_judged", rules=tuple(BROKEN))
     records = batch().with_columns(pl.format("file-{}", pl.col("_row") % 2).alias("_file")).head(20_000)
@@ -277,14 +282,15 @@ def test_rules_about_one_record_count_in_the_warehouse_what_the_judge_counts(war
             pl.lit(contract.version).alias("contract_version"),
         )
         insert(warehouse, "headrace.quarantine", held, held.columns, contract.dataset)
-        found = WarehouseVerdicts(warehouse, contract, lambda version: None, NOW).files()
+        found, unseen = WarehouseVerdicts(warehouse, contract, lambda version: None, NOW).files()
+        assert unseen == {}
         assert {one.file: one.failed for one in found} == wanted
         assert sum(one.stored + one.quarantined for one in found) == records.height
         assert not any(one.failed_stored.get("origin") for one in found)
-        newer = replace(contract, version="newer")
-        assert sum(one.by_others for one in WarehouseVerdicts(warehouse, newer, lambda _: None, NOW).files()) == len(
-            refused
-        )
+        rules = (*BROKEN, Rule("new", ("never_there",), Required()))
+        newer = replace(contract, version="newer", rules=rules, fields=(*contract.fields, never_there()))
+        found, unseen = WarehouseVerdicts(warehouse, newer, lambda version: None, NOW).files()
+        assert (sum(one.by_others for one in found), list(unseen)) == (len(refused), ["new"])
     finally:
         warehouse.execute(f"DROP TABLE {table_name(contract.dataset)}")
         warehouse.execute(f"ALTER TABLE headrace.quarantine DELETE WHERE dataset = '{contract.dataset}'")

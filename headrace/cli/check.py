@@ -1,0 +1,210 @@
+"""headrace check: what a contract says of the rows that are stored, whether it is in force or only being written."""
+
+import json
+import statistics
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headrace.cli.contract import in_force
+from headrace.cli.report import moment_of
+from headrace.core.identity import check_dataset_name
+from headrace.core.vocabulary import Severity
+from headrace.errors import HeadraceError, WrongUse
+from headrace.runtime.reach import require_services
+from headrace.schemas.check_rules import Unit
+from headrace.schemas.contract import Contract
+from headrace.schemas.contract_store import ContractStore, read_contract
+from headrace.schemas.durations import spoken_duration
+from headrace.schemas.registry import Registry
+from headrace.settings import Settings
+from headrace.stream_processors.checks.base import Outcome
+from headrace.stream_processors.steps.stored_sql import MOST_SPANS, Span
+from headrace.stream_processors.steps.window_record import spoken, verdict_record
+from headrace.stream_processors.warehouse_verdicts import FileRules, Given, Judgement, WarehouseVerdicts
+from headrace.transport.warehouse import Warehouse
+
+_MICROS, _DAY = 1_000_000, 86_400
+_MARKS = {Outcome.FAIL: ("FAIL", "red"), Outcome.PASS: ("pass", "green"), Outcome.NOT_CHECKED: ("-", None)}
+_UNITS = {Unit.PERCENT: " %", Unit.ROWS: " rows", Unit.SECONDS: " s", Unit.VALUE: ""}
+
+
+@click.command()
+@click.argument("dataset")
+@click.option(
+    "--contract", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another contract."
+)
+@click.option(
+    "--clock", type=click.Choice([one.value for one in Span]), help="Windows by event or arrival time, or files."
+)
+@click.option(
+    "--since", default="", help="Only windows from then on, e.g. 2013-02-08; by files, those that came since."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
+def check(dataset: str, *, file: Path | None, clock: str | None, since: str, as_json: bool) -> None:
+    """Evaluate the contract of DATASET over its stored rows; exit 1 if a demand of severity critical is not met.
+
+    With --contract FILE it tells what a contract would say of the data there is, before it is law: to try bounds.
+    Rows in quarantine are in no figure that is made of stored rows; how many they are stands at the end.
+    """
+    law, _ = in_force(check_dataset_name(dataset))
+    contract = read_contract(file) if file else law
+    if contract.dataset != dataset:
+        message = f'{file} is a contract for "{contract.dataset}", not for "{dataset}"'
+        raise WrongUse(message, hint=f"headrace check {contract.dataset} --contract {file}")
+    span = Span(clock) if clock else Span.EVENT if contract.window.time_field else Span.ARRIVAL
+    start = moment_of(since, "--since") // _MICROS if since else 0
+    settings = Settings()
+    require_services(settings, "warehouse")
+    with Warehouse(settings, person=True) as warehouse, _versions(settings, law) as versions:
+        stored = WarehouseVerdicts(warehouse, contract, versions, time.time())
+        judgements = stored.judgements(span, start)
+        files, unseen = stored.files()
+    # A contract that is being written cannot show what the one in force hides.
+    masked = {field.name for field in (*law.fields, *contract.fields) if field.personal}
+    if as_json:
+        click.echo(
+            json.dumps(_document(contract, span, judgements, files, unseen, masked), ensure_ascii=False, indent=2)
+        )
+    else:
+        for line in _lines(contract, span, judgements, files, unseen, masked):
+            click.echo(line)
+    if breaches(contract, judgements, files):
+        raise SystemExit(1)
+
+
+class _Versions:
+    """Contracts as they were law. One that cannot be had now is unknown: then figures kept by it are not used."""
+
+    def __init__(self, law: Contract, store: ContractStore) -> None:
+        self._law, self._store = law, store
+
+    def __call__(self, version: str) -> Contract | None:
+        if version == self._law.version:
+            return self._law
+        try:
+            return self._store.by_version(self._law.dataset, version)
+        except HeadraceError as error:
+            click.echo(f"headrace: contract {version} is not known here: {error}", err=True)
+            return None
+
+
+@contextmanager
+def _versions(settings: Settings, law: Contract) -> Iterator[_Versions]:
+    with closing(Registry(settings)) as registry:
+        store = ContractStore(settings, settings.kafka_client(), registry)
+        with closing(store):
+            yield _Versions(law, store)
+
+
+def breaches(contract: Contract, judgements: Sequence[Judgement], files: Sequence[FileRules]) -> list[str]:
+    """Return the ids of critical demands that the stored rows do not meet."""
+    given = [one.judged for window in judgements for one in window.verdicts]
+    failed = {
+        one.rule.id for one in given if one.rule.severity is Severity.CRITICAL and one.verdict.outcome is Outcome.FAIL
+    }
+    critical = {rule.id for rule in contract.rules if rule.rejects}
+    return sorted(failed | {rule for one in files for rule in one.failed_stored if rule in critical})
+
+
+def _document(
+    contract: Contract,
+    span: Span,
+    judgements: Sequence[Judgement],
+    files: Sequence[FileRules],
+    unseen: dict[str, str],
+    masked: Collection[str],
+) -> dict[str, Any]:
+    return {
+        "dataset": contract.dataset,
+        "contract_version": contract.version,
+        "clock": span.value,
+        "failed_critical": breaches(contract, judgements, files),
+        "windows": [
+            {"start": one.start, "end": one.end, "file": one.file, "rows": one.rows}
+            | {"verdicts": [verdict_record(g.judged, g.demand, masked) | {"basis": g.basis} for g in one.verdicts]}
+            for one in judgements
+        ],
+        "files": [vars(one) | {"failed": one.failed} for one in files],
+        "rules_not_checked": unseen,
+    }
+
+
+def _lines(
+    contract: Contract,
+    span: Span,
+    judgements: Sequence[Judgement],
+    files: Sequence[FileRules],
+    unseen: dict[str, str],
+    masked: Collection[str],
+) -> Iterator[str]:
+    what = "file" if span is Span.FILE else f"window of {spoken_duration(contract.window.size_secs)} by {span} time"
+    if len(judgements) != 1:
+        what = what.replace("file", "files", 1) if span is Span.FILE else what.replace("window", "windows", 1)
+    rows = sum(one.rows for one in judgements)
+    yield f"{contract.dataset}, contract {contract.version}: {len(judgements):,} {what}, {rows:,} stored rows"
+    if len(judgements) == MOST_SPANS:
+        yield f"  only the newest {MOST_SPANS:,} were looked at"
+    for place, rule in enumerate(contract.checks):
+        found = [(one, one.verdicts[place]) for one in judgements]
+        if found:
+            yield from _check_lines(rule.severity, found, masked)
+    for demand in contract.rules:
+        yield _rule_line(demand.id, demand.severity, files, unseen.get(demand.id, ""))
+    held, others = sum(one.quarantined for one in files), sum(one.by_others for one in files)
+    if held + others:
+        told = f", {others:,} of them by another version, of which these rules say nothing" if others else ""
+        yield f"in quarantine, and in no figure of stored rows: {held + others:,} rows{told}"
+
+
+def _check_lines(
+    severity: Severity, found: Sequence[tuple[Judgement, Given]], masked: Collection[str]
+) -> Iterator[str]:
+    by_outcome = {kind: [pair for pair in found if pair[1].judged.verdict.outcome is kind] for kind in Outcome}
+    outcome = next(kind for kind in (Outcome.FAIL, Outcome.PASS, Outcome.NOT_CHECKED) if by_outcome[kind])
+    mark, colour = _MARKS[outcome]
+    rule = found[0][1].judged.rule
+    yield f"{click.style(f'{mark:<5}', fg=colour)} {rule.id} [{severity}]: {found[0][1].demand}"
+    failed, unchecked = by_outcome[Outcome.FAIL], by_outcome[Outcome.NOT_CHECKED]
+    seen = [v.observed for _, one in found if (v := one.judged.verdict).observed is not None]
+    told = [f"fails in {len(failed):,} of {len(found):,}"] if failed else []
+    if len(found) == 1 and not failed and not unchecked:
+        told.append(spoken(found[0][1].judged, masked))
+    elif len(seen) > 1 and not set(rule.fields) & set(masked):
+        unit = _UNITS[rule.unit]
+        told.append(
+            f"seen {min(seen):.4g} to {max(seen):.4g}{unit}, half of the time up to {statistics.median(seen):.4g}"
+        )
+    if failed:
+        window, given = max(failed, key=lambda pair: pair[1].judged.loss)
+        told.append(f"worst {_name(window)}: {spoken(given.judged, masked)}")
+    if unchecked:
+        window, given = unchecked[-1]
+        told.append(f"not checked in {len(unchecked):,}: {spoken(given.judged, masked)}")
+    if told:
+        yield f"      {'; '.join(told)}"
+
+
+def _name(one: Judgement) -> str:
+    if one.file:
+        return one.file
+    moment = datetime.fromtimestamp(one.start, UTC)
+    return f"{moment:%Y-%m-%d}" if (one.end - one.start) % _DAY == 0 else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _rule_line(rule: str, severity: Severity, files: Sequence[FileRules], unseen: str) -> str:
+    if unseen:
+        return f"-     {rule} [{severity}]: not checked: {unseen}"
+    stored = sum(one.failed_stored.get(rule, 0) for one in files)
+    held = sum(one.failed_quarantined.get(rule, 0) for one in files)
+    mark, colour = _MARKS[Outcome.FAIL if stored else Outcome.PASS]
+    rows = sum(one.stored for one in files)
+    return (
+        f"{click.style(f'{mark:<5}', fg=colour)} {rule} [{severity}]: {stored:,} of {rows:,} stored rows break it"
+        + (f", and {held:,} in quarantine" if held else "")
+    )

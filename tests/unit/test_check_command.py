@@ -1,0 +1,60 @@
+"""headrace check: what it prints of verdicts, what it hides, and when it fails."""
+
+from dataclasses import replace
+
+import click
+
+from headrace.cli.check import _document, _lines, breaches
+from headrace.core.vocabulary import Severity
+from headrace.schemas.check_rules import Bounds, CheckRule, Unit
+from headrace.schemas.rules import Required, Rule
+from headrace.stream_processors.checks.base import Outcome, Verdict, not_checked
+from headrace.stream_processors.steps.score import Judged
+from headrace.stream_processors.steps.stored_sql import Span
+from headrace.stream_processors.warehouse_verdicts import Basis, FileRules, Given, Judgement
+from headrace.testing.real_rows import real_records
+
+DAY = 86_400
+CHECK = CheckRule("gone", "null_rate", ("tailnum",), {}, Bounds(upper=2.0), Unit.PERCENT, severity=Severity.CRITICAL)
+RULE = Rule("there", ("tailnum",), Required())
+CONTRACT = replace(real_records("airlines")[0], checks=(CHECK,), rules=(RULE,))
+
+
+def window(day: int, share: float | None, severity: Severity = Severity.CRITICAL) -> Judgement:
+    rule = replace(CHECK, severity=severity)
+    outcome = Outcome.FAIL if (share or 0) > 2 else Outcome.PASS
+    verdict = Verdict(outcome, share, bounds=CHECK.bounds, rows=100, detail=f"N123 {share}")
+    found = not_checked("no rows") if share is None else verdict
+    return Judgement(day * DAY, day * DAY + DAY, "", 100, (Given(Judged(rule, found), "at most 2 %", Basis.ROWS),))
+
+
+def lines(judgements: list[Judgement], files: list[FileRules], masked: frozenset[str] = frozenset()) -> str:
+    return click.unstyle("\n".join(_lines(CONTRACT, Span.EVENT, judgements, files, {}, masked)))
+
+
+def test_a_check_is_told_once_with_how_often_it_fails_and_its_worst_window() -> None:
+    told = lines([window(0, 1.0), window(1, 9.0), window(2, 4.0), window(3, None)], [])
+    assert "FAIL  gone [critical]: at most 2 %" in told
+    assert "fails in 2 of 4; seen 1 to 9 %, half of the time up to 4; worst 1970-01-02: N123 9.0" in told
+    assert "not checked in 1: no rows" in told
+
+
+def test_values_of_a_personal_field_are_not_shown() -> None:
+    judgements, masked = [window(0, 1.0), window(1, 9.0)], frozenset({"tailnum"})
+    document = _document(CONTRACT, Span.EVENT, judgements, [], {}, masked)
+    assert "N123" not in lines(judgements, [], masked) + str(document)
+
+
+def test_only_a_critical_demand_that_stored_rows_do_not_meet_is_a_breach() -> None:
+    assert breaches(CONTRACT, [window(0, 9.0, Severity.WARNING)], []) == []
+    assert breaches(CONTRACT, [window(0, 9.0)], []) == ["gone"]
+    assert breaches(CONTRACT, [], [FileRules("f", 9, 1, failed_quarantined={"there": 1})]) == []
+    assert breaches(CONTRACT, [], [FileRules("f", 9, failed_stored={"there": 2})]) == ["there"]
+    warns = replace(CONTRACT, rules=(replace(RULE, severity=Severity.WARNING),))
+    assert breaches(warns, [], [FileRules("f", 9, failed_stored={"there": 2})]) == []
+
+
+def test_rows_in_quarantine_are_told_apart_from_stored_ones() -> None:
+    told = lines([], [FileRules("f", 9, 3, 2, {}, {"there": 3}), FileRules("g", 1)])
+    assert "there [critical]: 0 of 10 stored rows break it, and 3 in quarantine" in told
+    assert "in no figure of stored rows: 5 rows, 2 of them by another version" in told
