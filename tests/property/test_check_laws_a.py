@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import Bounds, CheckRule
-from headrace.schemas.expression import KIND_OF as KINDS
 from headrace.schemas.record import FieldType
 from headrace.stream_processors.checks import facts
-from headrace.stream_processors.checks.base import ARRIVED, EVENT, SCHEMA_ID, WINDOW, Check, Outcome, Parameters, View
-from headrace.stream_processors.sketches.registry import pack_cell, unpack_cell
-from headrace.testing.check_views import merged_views, views_of
+from headrace.stream_processors.checks.base import ARRIVED, EVENT, SCHEMA_ID, WINDOW, Check, Outcome, View
+from headrace.testing.check_laws import (
+    no_rows_never_pass,
+    parts_say_what_the_whole_says,
+    stored_state_says_the_same,
+    words_and_parameters,
+)
 
 START_SECS = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp())
 START = datetime.fromtimestamp(START_SECS, UTC).replace(tzinfo=None)
@@ -64,6 +67,7 @@ RULES = [
     rule("lossy_cast", "note", to="double"),
     rule("lossy_cast", "reading", to="float"),
     rule("encoding", "device", "note"),
+    rule("null_rate", "reading", bounds=Bounds(upper=20.0)),
     rule("missing_rate", "note", sentinels=["N/A"]),
     rule("missing_rate", "number", sentinels=[-999], bounds=Bounds(upper=20.0)),
     rule("complete_rows", "device", "number", bounds=Bounds(lower=50.0)),
@@ -154,50 +158,27 @@ def test_any_split_and_order_of_the_rows_gives_the_same_verdict(
     demand: CheckRule, rows: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     check, batch = check_of(demand), batch_of(rows)
-    whole = views_of(check, demand, batch)
     parts = split(batch, data, in_order=check.order_bound)
-    merged = merged_views([views_of(check, demand, part) for part in parts])
-    assert merged.keys() == whole.keys()
-    for start, view in whole.items():
-        found, wanted = check.verdict(demand, known(merged[start])), check.verdict(demand, known(view))
-        if check.order_bound:
-            assert abs((found.observed or 0.0) - (wanted.observed or 0.0)) <= found.error + wanted.error
-        else:
-            assert found == wanted
-            assert (merged[start].rows, merged[start].counts) == (view.rows, view.counts)
-            assert merged[start].cells == view.cells
+    parts_say_what_the_whole_says(check, demand, batch, parts, known)
 
 
 @each_rule
 @settings(max_examples=8, deadline=None)
 @given(rows=ROWS)
 def test_a_verdict_is_the_same_after_its_state_was_stored(demand: CheckRule, rows: list[dict[str, Any]]) -> None:
-    check = check_of(demand)
-    for view in views_of(check, demand, batch_of(rows)).values():
-        stored = {name: unpack_cell(pack_cell(cell)) for name, cell in view.cells.items()}
-        again = View(view.start, view.end, view.rows, view.counts, stored)
-        assert check.verdict(demand, known(again)) == check.verdict(demand, known(view))
+    stored_state_says_the_same(check_of(demand), demand, batch_of(rows), known)
 
 
 @each_rule
 def test_no_rows_never_pass(demand: CheckRule) -> None:
-    verdict = check_of(demand).verdict(demand, known(View(START_SECS, START_SECS + 3600, 0)))
-    assert verdict.outcome is not Outcome.PASS
-    if demand.check not in SEES_ABSENCE:
-        assert verdict.outcome is Outcome.NOT_CHECKED
-        assert verdict.detail
+    verdict = no_rows_never_pass(check_of(demand), demand, known)
+    assert demand.check in SEES_ABSENCE or verdict.outcome is Outcome.NOT_CHECKED
 
 
 @each_rule
 def test_a_rule_and_its_check_have_words_and_documented_parameters(demand: CheckRule) -> None:
-    check = check_of(demand)
-    kinds = {name: KINDS[kind] for name, kind in TYPES.items()}
-    assert check.problem(demand, kinds) == ""
-    assert check.sentence(demand)
-    assert check.summary
-    assert issubclass(check.Model, Parameters)
-    assert all(field.description for field in check.Model.model_fields.values())
+    words_and_parameters(check_of(demand), demand)
 
 
 def test_every_check_of_this_file_is_held_to_the_laws() -> None:
-    assert len({demand.check for demand in RULES}) == 20
+    assert len({demand.check for demand in RULES}) == 21

@@ -1,6 +1,5 @@
 """Laws of the checks of values, drift and leaks: splits and orders of the same rows give the same verdict."""
 
-import math
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -12,13 +11,18 @@ from hypothesis import strategies as st
 
 from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import Bounds, CheckRule
-from headrace.schemas.expression import KIND_OF
 from headrace.schemas.record import FieldType
-from headrace.stream_processors.checks.base import WINDOW, Check, Outcome, Parameters, Verdict, View
+from headrace.stream_processors.checks.base import WINDOW, Check, Outcome, View
 from headrace.stream_processors.checks.facts import CONTROL_TOTALS, STAGE_ROWS
 from headrace.stream_processors.checks.reference import KEYS, KnownKeys
-from headrace.stream_processors.sketches.registry import pack_cell, unpack_cell
-from headrace.testing.check_views import merged_views, views_of
+from headrace.testing.check_laws import (
+    Known,
+    no_rows_never_pass,
+    parts_say_what_the_whole_says,
+    stored_state_says_the_same,
+    words_and_parameters,
+)
+from headrace.testing.check_views import views_of
 
 TYPES = {
     "device": FieldType.STRING,
@@ -124,20 +128,10 @@ def check_of(demand: CheckRule) -> Check:
     return check
 
 
-def verdict_of(demand: CheckRule, view: View) -> Verdict:
-    """Return the verdict with all that is known from elsewhere."""
-    check = check_of(demand)
-    reference = views_of(check, demand, REFERENCE)[0]
-    return check.verdict(demand, replace(view, history=HISTORY, reference=reference, facts=FACTS))
-
-
-def equal(left: Verdict, right: Verdict) -> bool:
-    """Return True for the same verdict; a mean may be rounded otherwise."""
-    numbers = [(one.observed, one.error) for one in (left, right)]
-    if None in numbers[0] or None in numbers[1]:
-        return left == right
-    close = all(math.isclose(one or 0, other or 0, abs_tol=1e-9) for one, other in zip(*numbers, strict=True))
-    return close and (left.outcome, left.rows, left.rows_at_risk) == (right.outcome, right.rows, right.rows_at_risk)
+def knowing(demand: CheckRule) -> Known:
+    """Return what completes a view with all that is known from elsewhere."""
+    reference = views_of(check_of(demand), demand, REFERENCE)[0]
+    return lambda view: replace(view, history=HISTORY, reference=reference, facts=FACTS)
 
 
 @each_rule
@@ -147,31 +141,20 @@ def test_any_split_and_order_of_the_rows_gives_the_same_verdict(
     demand: CheckRule, rows: list[tuple[Any, ...]], data: st.DataObject
 ) -> None:
     check, batch = check_of(demand), batch_of(rows)
-    whole = views_of(check, demand, batch)
     parts = split(batch, data, in_order=check.order_bound)
-    merged = merged_views([views_of(check, demand, part) for part in parts])
-    assert merged.keys() == whole.keys()
-    for start, view in whole.items():
-        assert (merged[start].rows, merged[start].counts) == (view.rows, view.counts)
-        assert equal(verdict_of(demand, merged[start]), verdict_of(demand, view))
-        if not check.order_bound:
-            assert merged[start].cells == view.cells
+    parts_say_what_the_whole_says(check, demand, batch, parts, knowing(demand))
 
 
 @each_rule
 @settings(max_examples=10, deadline=None)
 @given(rows=ROWS)
 def test_a_verdict_is_the_same_after_its_state_was_stored(demand: CheckRule, rows: list[tuple[Any, ...]]) -> None:
-    for view in views_of(check_of(demand), demand, batch_of(rows)).values():
-        stored = {name: unpack_cell(pack_cell(cell)) for name, cell in view.cells.items()}
-        assert verdict_of(demand, replace(view, cells=stored)) == verdict_of(demand, view)
+    stored_state_says_the_same(check_of(demand), demand, batch_of(rows), knowing(demand))
 
 
 @each_rule
 def test_no_rows_never_pass(demand: CheckRule) -> None:
-    verdict = check_of(demand).verdict(demand, View(0, 3600, 0))
-    assert verdict.outcome is Outcome.NOT_CHECKED
-    assert verdict.detail
+    assert no_rows_never_pass(check_of(demand), demand).outcome is Outcome.NOT_CHECKED
 
 
 @each_rule
@@ -181,12 +164,7 @@ def test_rows_without_their_figures_never_pass(demand: CheckRule) -> None:
 
 @each_rule
 def test_a_rule_and_its_check_have_words_and_documented_parameters(demand: CheckRule) -> None:
-    check = check_of(demand)
-    assert check.problem(demand, {name: KIND_OF[kind] for name, kind in TYPES.items()}) == ""
-    assert check.sentence(demand)
-    assert check.summary
-    assert issubclass(check.Model, Parameters)
-    assert all(field.description for field in check.Model.model_fields.values())
+    words_and_parameters(check_of(demand), demand)
 
 
 def test_every_check_of_this_file_is_held_to_the_laws() -> None:
