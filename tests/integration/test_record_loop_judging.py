@@ -142,10 +142,17 @@ class Line:
         return [read_system("quarantined_row", message.value()) for message in self.read(self.topic("quarantine"))]
 
     def deltas(self) -> list[dict[str, Any]]:
-        found = self.read(PROFILES, stable_slot(self.dataset, QUALITY_PARTITIONS))
-        assert {message.key() for message in found} >= {self.dataset.encode()}
-        deltas = readable_deltas(message.value() for message in found)
-        return [delta for delta in deltas if delta["dataset"] == self.dataset]
+        """Return the dataset's deltas: the topic is shared, and a commit is seen in each partition at its own moment."""
+        deltas: list[dict[str, Any]] = []
+
+        def came() -> bool:
+            found = self.read(PROFILES, stable_slot(self.dataset, QUALITY_PARTITIONS))
+            mine = [message.value() for message in found if message.key() == self.dataset.encode()]
+            deltas[:] = readable_deltas(mine)
+            return bool(deltas)
+
+        wait_until(came)
+        return deltas
 
     def wait_for(self, *, valid: int = 0, quarantined: int = 0) -> None:
         wait_until(lambda: len(self.valid()) >= valid and len(self.quarantined()) >= quarantined)
