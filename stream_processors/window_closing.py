@@ -31,7 +31,7 @@ from headrace.stream_processors.steps.window_known import (
 )
 from headrace.stream_processors.steps.window_profile import ARRIVAL_CLOCK, EVENT_CLOCK
 from headrace.stream_processors.steps.window_record import Closed, observed_of, window_record
-from headrace.stream_processors.steps.window_slots import sorted_out
+from headrace.stream_processors.steps.window_slots import PIECE_BYTES, base_slots, sorted_out
 from headrace.stream_processors.steps.window_state import Part, WindowState
 from headrace.stream_processors.window_index import (
     Clock,
@@ -45,8 +45,8 @@ from headrace.stream_processors.window_index import (
 from headrace.stream_processors.window_law import Law, Laws, law_for
 from headrace.stream_processors.window_plan import Plan
 
-KEPT_BYTES: Final = 512 * 1024
-"""Parts of a clock's closed windows that are kept for late rows, the newest windows first."""
+KEPT_BYTES: Final = 256 * 1024
+"""Parts of a clock's closed windows that are kept for late rows: of those that rows came for last, at least of one."""
 _MICROS = 1_000_000
 
 
@@ -121,6 +121,7 @@ class Closings:
                 closed, state, evaluated, law.fields, masked=law.masked, critical=law.critical, problems=problems
             )
         )
+        self._settle(clock, start, state)
         if not revision:
             told = partial(self._silenced, clock[0])
             teller = Teller(law.owner, law.masked, lambda rule: told(rule, source.published_at))
@@ -132,6 +133,22 @@ class Closings:
         self.plan.closed.setdefault(clock, set()).add(start)
         self._carried[clock] = learned(self._carried_of(clock), law.rules, state)
         self._learn_references(clock, closed, state if late is None else WindowState([late]), law)
+
+    def _settle(self, clock: Clock, start: int, state: WindowState) -> None:
+        """Put a closed window's parts into one base: it may wait for late rows for long, and few come."""
+        if len(state.parts) == 1:
+            return
+        pieces = replace(state.merged(), offset=self.plan.source.offset).split(PIECE_BYTES)
+        slots = base_slots(self.plan.source.offset, len(pieces))
+        packed = dict(zip(slots, (piece.pack() for piece in pieces), strict=True))
+        for slot in self.parts.get((clock, start), {}):
+            if slot not in packed:
+                self.plan.puts.pop(part_key(clock, start, slot), None)
+        for slot, data in packed.items():
+            self.plan.puts[part_key(clock, start, slot)] = data
+        stale = {part_key(clock, start, slot) for slot in self._index.slots(clock, start) if slot not in packed}
+        self.plan.drops += sorted(stale.difference(self.plan.drops))
+        self.parts[clock, start] = packed
 
     def _evaluated(self, clock: Clock, closed: Closed, state: WindowState, law: Law, watermark: int) -> Evaluated:
         if law.problem:
@@ -212,16 +229,20 @@ class Closings:
         return [(name.first, name.end) for name in oldest]
 
     def _forget_parts(self, clock: Clock) -> None:
-        """Plan to delete the parts of closed windows that are too much, the oldest windows first."""
+        """Plan to delete the parts of closed windows that are too much: of those that rows came for longest ago."""
         closed = self._index.closed.get(clock, set()) | self.plan.closed[clock]
         left, dropped = KEPT_BYTES, set[str]()
-        for start in sorted(closed, reverse=True):
-            new = {slot: len(data) for slot, data in self.parts.get((clock, start), {}).items()}
-            sizes = {**self._index.slots(clock, start), **new}
-            left -= sum(sizes.values())
-            if left < 0:
-                dropped.update(part_key(clock, start, slot) for slot in sizes)
+        for number, start in enumerate(sorted(closed, key=lambda start: self._touched(clock, start), reverse=True)):
+            held, parts = self._index.slots(clock, start), self.parts.get((clock, start))
+            left -= sum(held.values()) if parts is None else sum(map(len, parts.values()))
+            if left < 0 and number:
+                dropped.update(part_key(clock, start, slot) for slot in {*held, *(parts or ())})
         self.plan.drops += sorted(dropped.difference(self.plan.drops))
+
+    def _touched(self, clock: Clock, start: int) -> tuple[int, int]:
+        if (clock, start) in self.parts:
+            return self.plan.source.offset, start
+        return self._index.held[clock][start].offset, start
 
     def write(self) -> None:
         """Add the entries of all closings to the plan: closed windows first, what they begin from after them."""

@@ -142,7 +142,7 @@ class Line:
         return [read_system("quarantined_row", message.value()) for message in self.read(self.topic("quarantine"))]
 
     def deltas(self) -> list[dict[str, Any]]:
-        """Return the dataset's deltas: the topic is shared, and a commit is seen in each partition at its own moment."""
+        """Return the dataset's deltas. The topic is shared; a commit is seen in each partition at its own moment."""
         deltas: list[dict[str, Any]] = []
 
         def came() -> bool:

@@ -128,6 +128,20 @@ def test_rows_for_a_window_that_was_forgotten_are_counted_and_published_nowhere(
     assert not [key for key in line.table if key.startswith(f"w/orders/event/{BASE}/")]
 
 
+def test_window_that_rows_came_for_last_is_kept_although_newer_ones_are_closed() -> None:
+    line = Line()
+
+    def large(hour: int) -> dict[str, Any]:
+        found = window(hour)
+        return found | {"cells": {"x": {f"{number}": b"\x01\x01" + bytes(50_000) for number in range(4)}}}
+
+    line.feed(1, delta(large(40), large(41), large(42), large(43), large(60)))
+    line.feed(2, delta(large(3)))
+    line.feed(3, delta(window(3, 5)))
+    assert not line.plans[-1].too_late, "an older file's window was forgotten between two of its deltas"
+    assert line.told()[-1] == (3, 1, 15)
+
+
 def test_backfilled_window_that_never_was_is_closed_at_once() -> None:
     line = Line()
     line.feed(1, delta(window(50)))
