@@ -16,7 +16,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"headrace needs Python 3.11 or later, this is {v[0]}.{v[1]}: make PYTHON=python3.11 $(MAKECMDGOALS)")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages (about 450 MB to download the first time, and then about 50 MB of Kafka's jars) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m headrace.embedded.jars
 	@touch $@
@@ -47,7 +47,7 @@ package: setup   ## build sdist and wheel, install them in a clean environment a
 	@rm -rf build/clean dist
 	@$(BIN)/python -m build --no-isolation > /dev/null
 	@$(PYTHON) -m venv build/clean
-	@build/clean/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@build/clean/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@build/clean/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	@cd build && clean/bin/headrace --version && clean/bin/headrace contract lint ../schemas/contracts/flights.odcs.yaml
 	@rm -rf build/clean
