@@ -27,6 +27,7 @@ AS_PERMITTED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 HEADRACE = [sys.executable, "-m", "headrace.cli"]
 FINAL = frozenset({"balanced", "partial", "changed", "rejected", "skipped"})
 _NOT_FOUND = 404
+_NOT_READY = frozenset({"stopped", "waiting", "starting", "restarting", "failed"})
 _START_SECS, _STOP_SECS = 180.0, 90.0
 
 
@@ -102,6 +103,12 @@ class RunningLine:
     def runs(self, *names: str) -> bool:
         """Return True if each of these services and stages has a process."""
         return len(self.pids(*names)) == len(names)
+
+    def ready(self, *names: str) -> bool:
+        """Return True if each of these has started: a service that has a process may not answer yet."""
+        status = self.status()
+        found = status["services"] | status["stages"]
+        return not any(found.get(name, {}).get("state", "stopped") in _NOT_READY for name in names)
 
     def kill(self, *names: str) -> None:
         """Kill services and stages, all at one moment, as kill -9 does."""

@@ -76,7 +76,7 @@ def kill_while_files_flow(line: RunningLine, parts: tuple[str, ...], flood: Floo
 
 def check(line: RunningLine, flood: Flood, onlooker: Onlooker, parts: tuple[str, ...]) -> None:
     receipts = line.final_receipts(flood.dataset, len(flood.files), limit_secs=180)
-    assert wait_until(lambda: line.runs(*parts), 60), f"{' or '.join(parts)} did not come back"
+    assert wait_until(lambda: line.ready(*parts), 60), f"{' or '.join(parts)} did not come back"
     assert {receipt["state"] for receipt in receipts} == {"balanced"}
     assert sum(receipt["rows_stored"] for receipt in receipts) == len(flood.stored)
     assert sum(receipt["rows_quarantined"] for receipt in receipts) == len(flood.quarantined)
