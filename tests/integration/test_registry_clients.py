@@ -73,6 +73,8 @@ def test_confluents_client_sets_levels_and_modes(client: SchemaRegistryClient) -
     assert client.test_compatibility_all_versions(subject, avro(ORDER_BROKEN)) is False
     client.delete_config(subject)
     assert client.update_mode(subject, "READONLY") == "READONLY"
+    client.clear_caches()  # type: ignore[no-untyped-call]
+    assert client.register_schema(subject, avro(ORDER)) == client.get_latest_version(subject).schema_id
     with pytest.raises(SchemaRegistryError, match="read-only mode") as refused:
         client.register_schema(subject, avro(ORDER_WIDER))
     assert (refused.value.http_status_code, refused.value.error_code) == (422, 42205)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from headrace.errors import ServiceUnreachable
 from headrace.testing.registry import MemoryRegistry
 
 LONG = '{"type":"record","name":"A","fields":[{"name":"x","type":"long"}]}'
@@ -165,11 +166,12 @@ def test_everything_is_compatible_with_an_unknown_subject_but_not_with_its_versi
 
 
 def test_a_read_only_subject_refuses_every_write_and_still_answers(registry: MemoryRegistry) -> None:
-    registry.register("a", LONG)
+    known = registry.register("a", LONG).body
     assert registry.call("PUT", "/mode/a?force=False", {"mode": "readonly"}).body == {"mode": "READONLY"}
     refused = (422, 42205, "Subject a in context . is in read-only mode")
     assert registry.register("a", WIDER).error == refused
-    assert registry.register("a", LONG).error == refused
+    assert registry.register("a", LONG).body == known
+    assert registry.register("a", "not avro").body["error_code"] == 42201
     assert registry.call("DELETE", "/subjects/a").error == refused
     assert registry.call("DELETE", "/subjects/a/versions/1").error == refused
     assert registry.call("PUT", "/config/a", {"compatibility": "FULL"}).error == refused
@@ -187,6 +189,21 @@ def test_the_global_mode_holds_where_a_subject_has_none(registry: MemoryRegistry
     assert registry.register("open", LONG).status == 200
     assert registry.call("DELETE", "/mode").body == {"mode": "READONLY"}
     assert registry.register("a", LONG).status == 200
+
+
+def test_a_schema_that_is_there_is_registered_again_in_every_mode_and_without_kafka(registry: MemoryRegistry) -> None:
+    """Serializers register at their start: neither a read-only registry nor a broker that is away may stop them."""
+    known = registry.register("a", LONG).body
+    registry.call("PUT", "/mode", {"mode": "READONLY"})
+    assert registry.register("a", LONG).body == known
+    assert registry.register("b", LONG).error[:2] == (422, 42205)
+    registry.log.failure = ServiceUnreachable("gone")
+    assert registry.register("a", LONG).body == known
+    registry.log.failure = None
+    registry.call("PUT", "/mode", {"mode": "READWRITE"})
+    registry.call("DELETE", "/subjects/a")
+    registry.call("PUT", "/mode", {"mode": "READONLY"})
+    assert registry.register("a", LONG).error[:2] == (422, 42205)
 
 
 @pytest.mark.parametrize("mode", ["IMPORT", "FORWARD", "READONLY_OVERRIDE"])

@@ -46,16 +46,22 @@ class RegistryService:
         self._writing = threading.Lock()
 
     def register(self, subject: str, text: str, *, version: int | None = None) -> SchemaVersion:
-        """Register a schema under a subject and return its version; the same schema again gives the same version."""
+        """Register a schema under a subject and return its version; the same schema again gives the same version.
+
+        As in Confluent's registry a schema that is there already is found first: in memory, in every mode.
+        """
+        known = self._known(subject, _parsed(text, parse_stored))
+        if known is not None and version is None:
+            return known
         self._check_register_mode(subject)
         schema = _parsed(text, parse_new)
         with self._write("Register operation", "Register schema operation failed while writing to the Kafka store"):
+            known = self._known(subject, schema)
+            if known is not None and version in (None, known.version):
+                return known
             self._check_register_mode(subject)
             ids = self.store.ids_of(schema)
             held = self.store.versions(subject, deleted=True)
-            known = [found for found in held if found.id in ids and not found.deleted]
-            if known and version in (None, known[-1].version):
-                return known[-1]
             found = self._violations(subject, schema, [one for one in held if not one.deleted])
             if found:
                 raise refusals.incompatible(subject, found, self._incompatible_code)
@@ -71,11 +77,10 @@ class RegistryService:
 
     def lookup(self, subject: str, text: str, *, deleted: bool = False) -> SchemaVersion:
         """Return the version of a subject that has exactly this schema."""
-        ids = self.store.ids_of(_parsed(text, parse_stored))
-        held = self.store.versions(subject, deleted=deleted)
-        found = [one for one in held if one.id in ids]
-        if found:
-            return found[-1]
+        found = self._known(subject, _parsed(text, parse_stored), deleted=deleted)
+        if found is not None:
+            return found
+        held = self.store.has_subject(subject, deleted=deleted)
         raise refusals.no_such_schema() if held else refusals.no_such_subject(subject)
 
     def version(self, subject: str, version: int, *, deleted: bool = False) -> SchemaVersion:
@@ -195,6 +200,11 @@ class RegistryService:
                 raise refusals.no_such_subject(subject)
             self._log.write([records.mode_record(subject, None)])
         return before or DEFAULT_MODE
+
+    def _known(self, subject: str, schema: AvroSchema, *, deleted: bool = False) -> SchemaVersion | None:
+        ids = self.store.ids_of(schema)
+        found = [one for one in self.store.versions(subject, deleted=deleted) if one.id in ids]
+        return found[-1] if found else None
 
     def _violations(self, subject: str, schema: AvroSchema, held: list[SchemaVersion]) -> list[str]:
         level = self.level(subject)
