@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import psutil
 
@@ -14,18 +14,17 @@ from headrace.settings import Paths
 
 
 class StageReport(TypedDict):
-    """One stage as `headrace status --json` shows it. `lag` is in messages not yet read; -1 where it is unknown.
+    """What a stage tells of itself, as `headrace status --json` shows it."""
 
-    `counters` are the process's own since its start, by the names of docs/guide/reference.md; zeros are left out.
-    """
-
-    state: str
-    pid: int
-    rows: int
-    rows_per_s: float
-    lag: int
-    memory_bytes: int
-    counters: dict[str, int]
+    state: Annotated[str, "starting, running, waiting, halted, stopping, stopped, restarting or failed."]
+    pid: Annotated[int, "Process id; 0: no process."]
+    rows: Annotated[int, "Rows done since the process started."]
+    rows_per_s: Annotated[float, "Rows a second over the last 5 seconds."]
+    lag: Annotated[int, "Messages not read yet (watcher and receipts: files not done yet); -1: not known yet."]
+    memory_bytes: Annotated[int, "Resident memory."]
+    counters: Annotated[
+        dict[str, int], "The process's counters since its start, by name and labels; zeros are left out."
+    ]
 
 
 class StageStatus:

@@ -16,7 +16,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from headrace.core.identity import file_id, trace_id
 from headrace.core.vocabulary import FileState
@@ -145,8 +145,32 @@ def entry_of(values: Mapping[str, Any]) -> FileEntry:
     return FileEntry(**{**values, "state": FileState(values["state"])})
 
 
-def receipt(entry: FileEntry) -> dict[str, Any]:
-    """Return what `headrace drop --wait --json` and `headrace files --json` show of a file. The keys are stable."""
+class Receipt(TypedDict):
+    """What became of one file. The keys are stable."""
+
+    dataset: Annotated[str, "The dataset; empty for what waits in the inbox outside of one."]
+    file: Annotated[str, "The file's name."]
+    sha256: Annotated[str, "SHA-256 of its bytes; empty where it could not be read."]
+    state: Annotated[str, "A file state."]
+    rows_read: Annotated[int, "Records after the header, readable or not."]
+    rows_published: Annotated[int, "Of these, published: to raw, or to quarantine by the reader."]
+    rows_stored: Annotated[int, "Rows in the dataset's table, counted there; 0 before it is balanced."]
+    rows_quarantined: Annotated[int, "Rows in headrace.quarantine, counted there; 0 before it is balanced."]
+    trace_id: Annotated[str, "Its trace, 32 hex digits."]
+    reason: Annotated[str, "A reason, or empty."]
+    detail: Annotated[str, "The reason in a sentence, with the next action."]
+    balanced: Annotated[bool, "True once rows_published = rows_stored + rows_quarantined."]
+    first_name: Annotated[str, "Of a skipped copy: the name under which the same bytes came first."]
+    path: Annotated[str, "Where the file is now, relative to the home."]
+    bytes: Annotated[int, "Its size."]
+    contract_version: Annotated[str, "The contract that judges it."]
+    claimed_at: Annotated[str | None, "When it was taken out of the inbox, ISO 8601."]
+    published_at: Annotated[str | None, "When its last rows were published."]
+    balanced_at: Annotated[str | None, "When its receipt was balanced."]
+
+
+def receipt(entry: FileEntry) -> Receipt:
+    """Return what `headrace drop --wait --json` and `headrace files --json` show of a file."""
     return {
         "dataset": entry.dataset,
         "file": entry.name,

@@ -12,7 +12,7 @@ from headrace.transport.warehouse import Warehouse
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
-_BOOTSTRAP = (
+BOOTSTRAP = (
     "CREATE DATABASE IF NOT EXISTS headrace",
     "CREATE TABLE IF NOT EXISTS headrace.applied_ddl (`number` UInt32, `name` String, `sha256` String, "
     "`applied_at` DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = ReplacingMergeTree ORDER BY `number`",
@@ -56,7 +56,7 @@ def apply_ddl(warehouse: Warehouse) -> None:
 
     Raises WarehouseRefused if a file changed after it was applied: tables are changed by a new file, never by editing.
     """
-    for statement in _BOOTSTRAP:
+    for statement in BOOTSTRAP:
         warehouse.execute(statement)
     applied = dict(warehouse.rows("SELECT `number`, any(`sha256`) FROM headrace.applied_ddl GROUP BY `number`"))
     for file in ddl_files():

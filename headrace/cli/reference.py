@@ -1,27 +1,34 @@
 """The reference page, made from the code: python -m headrace.cli.reference writes docs/guide/reference.md.
 
-A test compares the page with what this makes, so a setting, command, topic, state, reason, event or table that is not
-documented fails the build.
+A test compares the page with what this makes, and others look in the sources for what it must have found: a setting,
+command, topic, message, table, state, reason or event that is not documented fails the build.
 """
 
 import dataclasses
+import importlib
 import inspect
+import logging
+import pkgutil
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 
 import click
 from pydantic import SecretStr
 
+from headrace import observability
 from headrace.cli import COMMANDS, headrace
+from headrace.cli.json_shapes import Shape, message, shapes
+from headrace.cli.table_pages import Stored, stored
 from headrace.core.vocabulary import MEANINGS, AlertState, FileState, Reason, Severity, Stage
-from headrace.observability import events, export, notify_events, window_events
+from headrace.observability.events import Event
 from headrace.schemas.system import system_schema
 from headrace.schemas.topics import SYSTEM_TOPICS, TopicSpec, dataset_topics
 from headrace.settings import Settings
+from headrace.sinks.tables import SYSTEM_COLUMNS
 
 PAGE = Path("docs/guide/reference.md")
-_MESSAGES = ("file_entry", "quarantined_row", "profile_delta", "alert", "sink_block", "contract_text")
 _SETS: tuple[tuple[str, type[StrEnum]], ...] = (
     ("File states", FileState),
     ("Stages of a quarantined row", Stage),
@@ -34,8 +41,9 @@ _SETS: tuple[tuple[str, type[StrEnum]], ...] = (
 def reference() -> str:
     """Return the whole page as Markdown."""
     parts = ["# Reference\n", "Made by `make docs` from the code; a test holds it against the code.\n"]
-    parts += ["## Commands\n", *_commands(), "## Settings\n", *_settings(), "## Topics\n", *_topics()]
-    parts += ["## Messages\n", *_messages(), "## Closed sets\n", *_sets(), "## Events and metrics\n", *_events()]
+    parts += ["## Commands\n", *_commands(), "## What `--json` prints\n", *_json(), "## Settings\n", *_settings()]
+    parts += ["## Topics\n", *_topics(), "## Messages\n", *_messages(), "## Tables\n", *_tables()]
+    parts += ["## Closed sets\n", *_sets(), "## Events and metrics\n", *_events()]
     return "\n".join(parts)
 
 
@@ -91,12 +99,57 @@ def _days(milliseconds: int) -> str:
     return "for ever" if milliseconds < 0 else f"{milliseconds // 86_400_000} days"
 
 
+def message_names() -> list[str]:
+    """Return the names of the platform's own messages: one a file in schemas/avro/system."""
+    folder = resources.files("headrace.schemas").joinpath("avro/system")
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".avsc"))
+
+
 def _messages() -> Iterator[str]:
     yield "Values are Avro in Confluent's wire format: byte 0, the schema id in four bytes, the body.\n"
-    for name in _MESSAGES:
-        schema = system_schema(name)
-        yield f"### `{name}`\n\n{schema['doc']}\n"
-        yield _table(("field", "meaning"), ((f"`{field['name']}`", field.get("doc", "")) for field in schema["fields"]))
+    for name in message_names():
+        yield f"### `{name}`\n\n{system_schema(name)['doc']}\n"
+        yield _table(("field", "meaning"), ((f"`{path}`", meaning) for path, _, meaning in message(name).rows()))
+
+
+def _json() -> Iterator[str]:
+    yield (
+        "These are stable: keys may be added, none is taken away or changes its meaning. `[]` stands for each entry of "
+        "an array, `NAME` for keys that come from the data.\n"
+    )
+    shown: dict[str, Shape] = {}
+    for called, (count, shape) in shapes().items():
+        yield f"### `headrace {called}`\n"
+        if same := next((other for other, known in shown.items() if known == shape), None):
+            yield f"Prints {count}, with the keys of `headrace {same}`.\n"
+            continue
+        shown[called] = shape
+        yield f"Prints {count}.\n"
+        yield _table(("key", "type", "meaning"), ((f"`{path}`", kind, meaning) for path, kind, meaning in shape.rows()))
+
+
+def _tables() -> Iterator[str]:
+    yield (
+        "All are in the database `headrace`. `headrace sql` and any ClickHouse client read them; only the pipeline "
+        "writes.\n\n"
+        "### `headrace.DATASET`\n\nThe accepted records of a dataset: the fields of its contract, and these.\n"
+    )
+    own = [(f"`{name}`", f"`{kind}`", text) for name, (kind, text) in SYSTEM_COLUMNS.items()]
+    trace = ("`_trace`", "`String`", "Trace of the file, computed when it is asked for: headrace trace.")
+    yield _table(("column", "type", "meaning"), [*own, trace])
+    for found in stored().values():
+        yield from _stored(found)
+
+
+def _stored(found: Stored) -> Iterator[str]:
+    about = f"{found.about}\n" if found.about else ""
+    if found.query:
+        yield f"### `headrace.{found.name}` (view)\n\n{about}"
+        yield f"```sql\n{found.query}\n```\n"
+        return
+    yield f"### `headrace.{found.name}`\n\n{about}"
+    rows = ((f"`{column.name}`", f"`{column.type}`", column.meaning) for column in found.columns)
+    yield _table(("column", "type", "meaning"), rows)
 
 
 def _sets() -> Iterator[str]:
@@ -105,20 +158,28 @@ def _sets() -> Iterator[str]:
         yield _table(("code", "meaning"), ((f"`{member.value}`", MEANINGS[member]) for member in members))
 
 
+def event_kinds() -> dict[str, type[Event]]:
+    """Return every event of headrace by its name; the modules of headrace.observability are imported to find them."""
+    for module in pkgutil.iter_modules(observability.__path__):
+        importlib.import_module(f"{observability.__name__}.{module.name}")
+    found: dict[str, type[Event]] = {}
+    waiting = [Event]
+    while waiting:
+        kinds = waiting.pop().__subclasses__()
+        waiting += kinds
+        found |= {kind.__name__: kind for kind in kinds if kind.__module__.startswith("headrace.")}
+    return found
+
+
 def _events() -> Iterator[str]:
-    found = {
-        kind.__name__: kind
-        for module in (events, export, notify_events, window_events)
-        for kind in vars(module).values()
-        if inspect.isclass(kind) and issubclass(kind, events.Event) and kind is not events.Event
-    }
     rows = []
-    for kind in found.values():
+    for name, kind in event_kinds().items():
         labels = f"{{{','.join(kind.labels)}}}" if kind.labels else ""
         metric = f"`{kind.metric}{labels}`" if kind.metric else ""
         fields = ", ".join(field.name for field in dataclasses.fields(kind))
-        rows.append((kind.text, metric, fields, inspect.cleandoc(kind.__doc__ or "").splitlines()[0]))
-    yield _table(("log text", "counter", "fields", "meaning"), sorted(rows))
+        meaning = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0]
+        rows.append((kind.text, f"`{name}`", logging.getLevelName(kind.level).lower(), metric, fields, meaning))
+    yield _table(("log text", "event", "level", "counter", "fields", "meaning"), sorted(rows))
 
 
 if __name__ == "__main__":

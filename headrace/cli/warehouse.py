@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import click
 
@@ -25,6 +25,53 @@ _NAMED = """LEFT JOIN (
             SELECT dataset, file, argMax(name, updated_at) AS name FROM headrace.files
             WHERE sha256 != '' AND state != 'skipped' GROUP BY dataset, file
         ) AS named ON named.dataset = held.dataset AND named.file = held._file"""
+
+
+class QuarantinedCount(TypedDict):
+    """Rows of one file that have one reason."""
+
+    dataset: Annotated[str, "The dataset."]
+    file: Annotated[str, "The file's id; empty: messages of no file."]
+    stage: Annotated[str, "read or judge."]
+    code: Annotated[str, "The reason."]
+    field: Annotated[str, "The field, or empty."]
+    rule: Annotated[str, "Id of the contract's rule, or empty."]
+    rows: Annotated[int, "Rows that have this reason; a row may have several."]
+    first_row: Annotated[int, "The first of them."]
+    latest_at: Annotated[str, "When the last of them was published."]
+    name: Annotated[str, "The file's name."]
+
+
+class QuarantinedReason(TypedDict):
+    """Why a row was put aside."""
+
+    code: Annotated[str, "The reason."]
+    field: Annotated[str, "The field, or empty."]
+    rule: Annotated[str, "Id of the contract's rule, or empty."]
+    detail: Annotated[str, "What was seen and what was expected."]
+
+
+class QuarantinedRow(TypedDict):
+    """One row that is not in its dataset's table."""
+
+    _file: Annotated[str, "The file's id; empty: a message of no file."]
+    _row: Annotated[int, "Ordinal of the row in the file; of a foreign message its offset."]
+    stage: Annotated[str, "read or judge."]
+    reasons: Annotated[list[QuarantinedReason], "Every reason."]
+    raw: Annotated[str | None, "At the reader: the row's source, at most 64 KiB; what is no UTF-8 stands as \\xNN."]
+    record: Annotated[str | None, "At the judge: the framed message as text, in the same way."]
+    length: Annotated[int, "Whole length of the source or message in bytes."]
+    sha256: Annotated[str, "SHA-256 of the whole source or message."]
+    byte_start: Annotated[int | None, "First byte of the row in the file."]
+    byte_end: Annotated[int | None, "Byte after the row in the file."]
+    schema_id: Annotated[int | None, "Registry id of the record schema."]
+    contract_version: Annotated[str, "The contract that judged it."]
+    trace_id: Annotated[str, "Trace of the file."]
+    _ingested_at: Annotated[str, "When it was published."]
+    name: Annotated[str, "The file's name."]
+    values: Annotated[
+        dict[str, Any] | None, "The fields of a row that was read; null: it could not be read or decoded."
+    ]
 
 
 @click.command()
@@ -63,7 +110,7 @@ def list_rows(dataset: str | None, as_json: bool) -> None:
         ) AS held {_NAMED}
         ORDER BY latest_at DESC, _file, rows DESC, code, field, rule
     """  # noqa: S608  what is put in is a constant
-    names = ("dataset", "file", "stage", "code", "field", "rule", "rows", "first_row", "latest_at", "name")
+    names = tuple(QuarantinedCount.__annotations__)
     parameters = {"dataset": check_dataset_name(dataset) if dataset else ""}
     with _warehouse() as warehouse:
         found = [dict(zip(names, row, strict=True)) for row in warehouse.rows(query, parameters)]

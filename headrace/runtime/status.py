@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import psutil
 
@@ -16,34 +16,31 @@ STOPPED, EXTERNAL = "stopped", "external"
 
 
 class ServiceStatus(TypedDict):
-    """One service; pid 0: no process.
+    """One service."""
 
-    `state` is stopped, waiting, starting, running, restarting, failed or external.
-    """
-
-    state: str
-    address: str
-    pid: int
-    memory_bytes: int
-    restarts: int
-    error: str
+    state: Annotated[str, "stopped, waiting, starting, running, restarting, failed or external."]
+    address: Annotated[str, "Where it listens: host:port of Kafka, the URL of the others."]
+    pid: Annotated[int, "Process id; 0: no process."]
+    memory_bytes: Annotated[int, "Resident memory; 0: no process."]
+    restarts: Annotated[int, "How often the supervisor started it again."]
+    error: Annotated[str, "Last words of the process that died last; empty: none died."]
 
 
 class StageStatusReport(StageReport):
     """One stage: its own report, and what the supervisor knows of it."""
 
-    restarts: int
-    error: str
+    restarts: Annotated[int, "How often the supervisor started it again."]
+    error: Annotated[str, "Last words of the process that died last; empty: none died."]
 
 
 class StackStatus(TypedDict):
-    """`headrace status --json`. `memory_bytes` is the whole stack, the supervisor included."""
+    """`headrace status --json`."""
 
-    phase: str
-    pid: int
-    memory_bytes: int
-    services: dict[str, ServiceStatus]
-    stages: dict[str, StageStatusReport]
+    phase: Annotated[str, "starting, running, draining or stopped."]
+    pid: Annotated[int, "Process id of the supervisor; 0: none runs."]
+    memory_bytes: Annotated[int, "Resident memory of all its processes, the supervisor included."]
+    services: Annotated[dict[str, ServiceStatus], "By name: kafka, warehouse, registry."]
+    stages: Annotated[dict[str, StageStatusReport], "By name; empty where no line runs."]
 
 
 def stack_status(settings: Settings) -> StackStatus:
