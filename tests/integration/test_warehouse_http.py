@@ -133,8 +133,8 @@ def test_format_is_the_headers_the_statements_or_the_default(
         ("SELECT 1", {"database": "nothing"}, 404, 81),
         ("SELECT 1", {"nothing": "1"}, 404, 115),
         ("SELECT 1", {"max_threads": "many"}, 400, 27),
-        ("SELECT {a:Int8}", {}, 400, 456),
-        ("SELECT {a:Int8}", {"param_a": "x"}, 400, 457),
+        ("SELECT {a:Int8}", {}, 500, 456),
+        ("SELECT {a:Int8}", {"param_a": "x"}, 500, 457),
         ("CREATE TABLE web.n (a Nothingness) ENGINE = Memory", {}, 404, 50),
         ("", {}, 400, 62),
     ],
@@ -220,9 +220,9 @@ def test_bodies_may_be_compressed_both_ways(warehouse: Settings, table: str, enc
 def test_broken_compression_stores_nothing(warehouse: Settings, table: str) -> None:
     data = gzip.compress(b"1\tx\n" * 100_000)[:-10]
     cut = ask(warehouse, f"INSERT INTO {table} FORMAT TSV", data=data, headers={"Content-Encoding": "gzip"})
-    assert (cut.status, cut.code) == (400, 271)
+    assert (cut.status, cut.code) == (500, 271)
     unknown = ask(warehouse, f"INSERT INTO {table} FORMAT TSV", data=b"x", headers={"Content-Encoding": "br"})
-    assert (unknown.status, unknown.code) == (400, 89)
+    assert (unknown.status, unknown.code) == (500, 89)
     assert rows(warehouse) == ""
 
 

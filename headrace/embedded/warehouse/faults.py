@@ -1,6 +1,7 @@
 """ClickHouse's errors as HTTP carries them: a number, a name, a text and a status."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 LOGICAL_ERROR: Final = 49
@@ -24,46 +25,80 @@ AUTHENTICATION_FAILED: Final = 516
 QUERY_TOO_LARGE: Final = 229
 NOT_ENOUGH_SPACE: Final = 243
 
-NAMES: Final = {
+_OTHER_NAMES: Final = {
     LOGICAL_ERROR: "LOGICAL_ERROR",
-    SYNTAX_ERROR: "SYNTAX_ERROR",
-    UNKNOWN_DATABASE: "UNKNOWN_DATABASE",
-    NOT_IMPLEMENTED: "NOT_IMPLEMENTED",
-    TIMEOUT_EXCEEDED: "TIMEOUT_EXCEEDED",
-    UNKNOWN_SETTING: "UNKNOWN_SETTING",
     READONLY: "READONLY",
     TOO_MANY_QUERIES: "TOO_MANY_SIMULTANEOUS_QUERIES",
     SESSION_NOT_FOUND: "SESSION_NOT_FOUND",
     SESSION_IS_LOCKED: "SESSION_IS_LOCKED",
     INVALID_SESSION_TIMEOUT: "INVALID_SESSION_TIMEOUT",
-    HTTP_LENGTH_REQUIRED: "HTTP_LENGTH_REQUIRED",
     CANNOT_DECOMPRESS: "CANNOT_DECOMPRESS",
     UNKNOWN_COMPRESSION: "UNKNOWN_COMPRESSION_METHOD",
-    UNKNOWN_ROLE: "UNKNOWN_ROLE",
-    ACCESS_DENIED: "ACCESS_DENIED",
-    AUTHENTICATION_FAILED: "AUTHENTICATION_FAILED",
-    QUERY_TOO_LARGE: "QUERY_IS_TOO_LARGE",
     NOT_ENOUGH_SPACE: "NOT_ENOUGH_SPACE",
 }
 
-_STATUSES: Final = {
-    401: {194},
-    403: {497, 516, 192, 193, 523, 452, 164},
-    404: {46, 47, 50, 56, 57, 60, 63, 70, 73, 81, 82, 115, 511, 512, 372},
-    408: {159, 160},
-    411: {381},
-    413: {229},
-    500: {241, 394, 1001},
-    501: {48, 344},
-    503: {75, 202, 209, 210, 279, 439},
+# ClickHouse's own map of its errors to statuses (src/Server/HTTP/exceptionCodeToHTTPStatus.cpp), whole and without
+# any addition: clients tell a mistake from a fault by the code, and by the status only where the server does so too.
+STATUSES: Final[Mapping[int, Mapping[str, int]]] = {
+    400: {
+        "CANNOT_PARSE_TEXT": 6,
+        "THERE_IS_NO_COLUMN": 8,
+        "DUPLICATE_COLUMN": 15,
+        "CANNOT_PARSE_ESCAPE_SEQUENCE": 25,
+        "CANNOT_PARSE_QUOTED_STRING": 26,
+        "CANNOT_PARSE_INPUT_ASSERTION_FAILED": 27,
+        "BAD_ARGUMENTS": 36,
+        "UNKNOWN_ELEMENT_IN_AST": 37,
+        "CANNOT_PARSE_DATE": 38,
+        "CANNOT_PARSE_DATETIME": 41,
+        "ILLEGAL_COLUMN": 44,
+        "TYPE_MISMATCH": 53,
+        "SYNTAX_ERROR": SYNTAX_ERROR,
+        "CANNOT_PARSE_NUMBER": 72,
+        "INCORRECT_DATA": 117,
+        "UNKNOWN_TYPE_OF_AST_NODE": 123,
+        "TOO_DEEP_AST": 167,
+        "TOO_BIG_AST": 168,
+        "UNEXPECTED_AST_STRUCTURE": 223,
+        "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE": 321,
+        "CANNOT_PARSE_UUID": 376,
+        "CANNOT_COMPILE_REGEXP": 427,
+        "CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING": 441,
+        "CANNOT_PARSE_IPV4": 675,
+        "CANNOT_PARSE_IPV6": 676,
+    },
+    401: {"REQUIRED_PASSWORD": 194},
+    403: {
+        "UNKNOWN_USER": 192,
+        "WRONG_PASSWORD": 193,
+        "ACCESS_DENIED": ACCESS_DENIED,
+        "SET_NON_GRANTED_ROLE": 512,
+        "AUTHENTICATION_FAILED": AUTHENTICATION_FAILED,
+    },
+    404: {
+        "UNKNOWN_FUNCTION": 46,
+        "UNKNOWN_IDENTIFIER": 47,
+        "UNKNOWN_TYPE": 50,
+        "UNKNOWN_STORAGE": 56,
+        "UNKNOWN_TABLE": 60,
+        "UNKNOWN_AGGREGATE_FUNCTION": 63,
+        "UNKNOWN_FORMAT": 73,
+        "UNKNOWN_TYPE_OF_QUERY": 78,
+        "UNKNOWN_DATABASE": UNKNOWN_DATABASE,
+        "UNKNOWN_SETTING": UNKNOWN_SETTING,
+        "UNKNOWN_DIRECTION_OF_SORTING": 152,
+        "UNKNOWN_DATABASE_ENGINE": 336,
+        "UNKNOWN_ROLE": UNKNOWN_ROLE,
+    },
+    408: {"TIMEOUT_EXCEEDED": TIMEOUT_EXCEEDED},
+    411: {"HTTP_LENGTH_REQUIRED": HTTP_LENGTH_REQUIRED},
+    413: {"QUERY_IS_TOO_LARGE": QUERY_TOO_LARGE},
+    415: {"UNSUPPORTED_MEDIA_TYPE": 779},
+    501: {"NOT_IMPLEMENTED": NOT_IMPLEMENTED},
+    503: {"CANNOT_OPEN_FILE": 76, "SOCKET_TIMEOUT": 209, "CANNOT_SCHEDULE_TASK": 439},
 }
-_BAD_REQUESTS: Final = frozenset(
-    {6, 7, 8, 10, 15, 16, 20, 25, 26, 27, 33, 34, 36, 38, 41, 42, 43, 44, 48, 53, 62, 69, 72, 80, 89, 117, 130, 131}
-    | {153, 170, 179, 181, 182, 183, 184, 215, 271, 349, 352, 373, 374, 377, 386, 457, 456, 467, 472, 620, 636}
-)
-_STATUS_OF: Final = dict.fromkeys(_BAD_REQUESTS, 400) | {
-    code: status for status, codes in _STATUSES.items() for code in codes
-}
+_STATUS_OF: Final = {code: status for status, codes in STATUSES.items() for code in codes.values()}
+_NAME_OF: Final = {code: name for codes in STATUSES.values() for name, code in codes.items()} | _OTHER_NAMES
 
 _ENGINE_ERROR = re.compile(r"Code: (\d+)(?:\.|, type: [^,]+,)\s*(?:DB::Exception: |e\.what\(\) = )?(.*)", re.DOTALL)
 _TRAILER = re.compile(r"\s*(?:\(version [^)]*(?:\([^)]*\))?\))\s*$")
@@ -81,12 +116,12 @@ class Fault(Exception):
     def __init__(self, code: int, text: str, name: str = "") -> None:
         self.code = code
         self.text = text
-        self.name = name or NAMES.get(code, "UNKNOWN_EXCEPTION")
+        self.name = name or _NAME_OF.get(code, "UNKNOWN_EXCEPTION")
         super().__init__(f"Code: {code}. DB::Exception: {text} ({self.name})")
 
     @property
     def status(self) -> int:
-        """The HTTP status that ClickHouse's server gives this error."""
+        """The HTTP status that ClickHouse's server gives this error: 500 for every one that its map does not name."""
         return _STATUS_OF.get(self.code, 500)
 
 

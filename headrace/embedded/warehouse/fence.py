@@ -12,8 +12,9 @@ from enum import Enum
 from typing import Protocol
 
 from headrace.embedded.warehouse import rules
-from headrace.embedded.warehouse.faults import ACCESS_DENIED, SYNTAX_ERROR, Fault
+from headrace.embedded.warehouse.faults import ACCESS_DENIED, NOT_IMPLEMENTED, SYNTAX_ERROR, Fault
 from headrace.embedded.warehouse.lexer import Kind, Token, escape_parameter, tokens
+from headrace.embedded.warehouse.requests import WIRE_SETTINGS
 from headrace.embedded.warehouse.tree import Node, parse_tree
 
 
@@ -65,6 +66,8 @@ class Fence:
 
     def check_setting(self, name: str) -> None:
         """Raise a Fault for a setting that clients may not change."""
+        if name.lower() in WIRE_SETTINGS:
+            raise Fault(NOT_IMPLEMENTED, f"setting {name} is read from the URL only: add {name.lower()}=... to it")
         if rules.SETTINGS.fullmatch(name.lower()):
             raise _refused(f"setting {name} cannot be changed here")
 
@@ -104,6 +107,8 @@ class Fence:
             if token.keyword("SETTINGS") or token.keyword("SETTING") or (token.keyword("SET") and not index):
                 for name in setting_names(found, index + 1):
                     self.check_setting(name)
+                    if not index and (name.lower() in rules.SHAPES or name.startswith("param_")):
+                        raise Fault(NOT_IMPLEMENTED, f"setting {name} holds for one query here: give it with the query")
             called = after is not None and after.kind is Kind.SIGN and after.text == "("
             applied = before is not None and before.keyword("APPLY")
             if token.named and (applied or (called and not _is_table_name(before))):

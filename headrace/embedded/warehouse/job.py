@@ -20,7 +20,7 @@ from headrace.embedded.warehouse.faults import (
 )
 from headrace.embedded.warehouse.fence import Act, Admitted, Fence
 from headrace.embedded.warehouse.formats import Output
-from headrace.embedded.warehouse.lexer import quote_text
+from headrace.embedded.warehouse.lexer import quote_name, quote_text
 from headrace.embedded.warehouse.proof import Mark, Proof
 from headrace.embedded.warehouse.requests import HttpQuery
 from headrace.embedded.warehouse.sessions import Sessions
@@ -39,7 +39,7 @@ class Job:
     mark: str
     session: str = ""
     admitted: Admitted | None = None
-    restore: tuple[tuple[str, str], ...] = ()
+    restore: tuple[str, ...] = ()
     insert: Insert | None = None
     before_insert: Mark | None = None
     ended: bool = False
@@ -61,15 +61,20 @@ class Jobs:
         self.sessions = Sessions(lambda _user: engine.open(Role.READER))
 
     def begin(self, query: HttpQuery, user: User, statement: Statement) -> Job:
-        """Take a handle, bring it to the request's settings, and pass the statement through the fence."""
+        """Take a handle, pass the statement through the fence, and bring the handle to the request's settings.
+
+        In this order: a client's settings must not shape what the fence reads.
+        """
         if not statement.text.strip():
             raise Fault(SYNTAX_ERROR, "Syntax error: empty query")
         job = self._take(query, user)
         try:
-            if query.database:
-                job.handle.use(query.database)
-            self._apply_settings(job)
             job.admitted = self._fence.admit(job.handle, statement.text, query.parameters)
+            self._check_settings(query)
+            # SET and USE are what stays in a session: a request's own settings, given back at its end, would undo it.
+            if not job.session or job.admitted.act is not Act.SESSION:
+                self._use(job)
+                self._set(job, dict(query.settings))
             self._narrow(job, job.admitted.act)
         except BaseException:
             self.end(job)
@@ -144,8 +149,8 @@ class Jobs:
 
     def _end_session(self, job: Job) -> None:
         try:
-            for name, value in job.restore:
-                job.handle.run(f"SET `{name}` = {value}")
+            for statement in job.restore:
+                job.handle.run(statement)
         finally:
             self.sessions.give_back(job.user.name, job.session, close=job.query.flag("close_session"))
 
@@ -166,12 +171,20 @@ class Jobs:
             raise
         return job
 
-    def _apply_settings(self, job: Job) -> None:
-        for name, _ in job.query.settings:
+    def _use(self, job: Job) -> None:
+        """Make the request's database the current one, in a session for this request only."""
+        if not job.query.database:
+            return
+        if job.session:
+            before = job.handle.text("SELECT currentDatabase()", {}).removesuffix("\n")
+            job.restore = (f"USE {quote_name(before)}", *job.restore)
+        job.handle.use(job.query.database)
+
+    def _check_settings(self, query: HttpQuery) -> None:
+        for name, _ in query.settings:
             if not name.isidentifier():
                 raise Fault(UNKNOWN_SETTING, f"Unknown setting '{name}'")
             self._fence.check_setting(name)
-        self._set(job, dict(job.query.settings))
 
     def _set(self, job: Job, values: Mapping[str, str]) -> None:
         """SET for this request only: a session's own values come back at the end."""
@@ -185,7 +198,7 @@ class Jobs:
             for line in found.body.decode().splitlines():
                 name, old, changed = line.split("\t")
                 literal = f"'{old}'" if changed == "1" and not old.startswith("auto(") else "DEFAULT"
-                job.restore = ((name, literal), *job.restore)
+                job.restore = (f"SET `{name}` = {literal}", *job.restore)
         job.handle.change(values)
 
     def _narrow(self, job: Job, act: Act) -> None:
@@ -230,8 +243,8 @@ def evaluates_data(admitted: Admitted) -> bool:
 
 
 def choose_format(query: HttpQuery, output: Output, default: str) -> str:
-    """Return the output format: the header's, the statement's, the URL's, the default, in this order."""
-    name = query.headers.get("x-clickhouse-format") or output.named or query.options.get("default_format") or default
+    """Return the output format that is wished for most; raises Fault for what cannot be the name of one."""
+    name = query.formats(output.named, default)[0]
     if not name.isidentifier():
         raise Fault(73, f"Unknown format {name}", "UNKNOWN_FORMAT")
     return name

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import parse_qsl
 
 from headrace.embedded.access import basic_credentials
@@ -15,36 +16,44 @@ _RESERVED = frozenset(
         "default_format",
         "user",
         "password",
-        "quota_key",
         "query_id",
-        "stacktrace",
         "role",
         "session_id",
         "session_timeout",
         "session_check",
         "close_session",
-        "buffer_size",
         "wait_end_of_query",
         "compress",
         "decompress",
-        "client_protocol_version",
-        "enable_http_compression",
         "readonly",
-    }
-)
-# Settings that only the HTTP interface of a server reads. They are known to the engine and change nothing there.
-_PASSED_OVER = frozenset(
-    {
-        "send_progress_in_http_headers",
-        "http_headers_progress_interval_ms",
-        "http_response_buffer_size",
-        "http_zlib_compression_level",
-        "add_http_cors_header",
+        "enable_http_compression",
         "http_wait_end_of_query",
-        "cancel_http_readonly_queries_on_client_close",
         "http_write_exception_in_output_format",
         "http_x_clickhouse_format_overrides_output_format",
+    }
+)
+# What a server's HTTP interface reads and this one takes without following it, and why no answer changes by that.
+PASSED_OVER: Final = {
+    "add_http_cors_header": "other origins are refused, whatever a request says",
+    "buffer_size": "the first megabyte of every answer is held back",
+    "cancel_http_readonly_queries_on_client_close": "the query of a client that leaves is always stopped",
+    "client_protocol_version": "Native is always of revision 0, which says so by its own form",
+    "http_headers_progress_interval_ms": "there are no progress headers",
+    "http_response_buffer_size": "the first megabyte of every answer is held back",
+    "http_zlib_compression_level": "the level is fixed",
+    "quota_key": "there are no quotas",
+    "send_progress_in_http_headers": "there are no progress headers",
+    "stacktrace": "errors have no stack traces",
+}
+# Settings that this interface reads before there is a statement: in one they would come too late.
+WIRE_SETTINGS: Final = frozenset(
+    {
+        "default_format",
         "enable_http_compression",
+        "http_wait_end_of_query",
+        "http_write_exception_in_output_format",
+        "http_x_clickhouse_format_overrides_output_format",
+        *(name for name in PASSED_OVER if "http" in name),
     }
 )
 # How a client names the user, in HTTP's headers and in the URL.
@@ -85,16 +94,27 @@ class HttpQuery:
     @property
     def whole_answer_first(self) -> bool:
         """Whether the answer's head waits for its end, so that a late error still gets its status."""
-        return self.options.get("wait_end_of_query", "0") not in {"0", ""}
+        return self.flag("wait_end_of_query") or self.flag("http_wait_end_of_query")
 
     @property
     def compressed(self) -> bool:
         """Whether the client allows an HTTP-compressed answer."""
-        return self.options.get("enable_http_compression", "0") not in {"0", "false"}
+        return self.flag("enable_http_compression")
 
-    def flag(self, name: str) -> bool:
+    def formats(self, named: str, default: str) -> list[str]:
+        """Return the output formats that are wished for, the strongest first; `named` is the statement's, or empty.
+
+        The header beats the statement, unless the client asks for the order of servers before 26.8.
+        """
+        header = self.headers.get("x-clickhouse-format", "")
+        first = (
+            [header, named] if self.flag("http_x_clickhouse_format_overrides_output_format", "1") else [named, header]
+        )
+        return [one for one in (*first, self.options.get("default_format", ""), default) if one]
+
+    def flag(self, name: str, default: str = "0") -> bool:
         """Return an option that is 1 or 0."""
-        return self.options.get(name, "0") not in {"0", "", "false"}
+        return self.options.get(name, default).lower() not in {"0", "", "false"}
 
     def credentials(self) -> tuple[str, str]:
         """Return user and password. Only one way to tell them may be used in a request."""
@@ -133,7 +153,7 @@ def read_query(method: str, path: str, query_string: bytes, headers: Iterable[tu
             options[name] = value
         elif name.startswith("param_"):
             parameters[name.removeprefix("param_")] = value
-        elif name and name not in _PASSED_OVER:
+        elif name and name not in PASSED_OVER:
             settings.append((name, value))
     lowered = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
     return HttpQuery(method, path, lowered, options, tuple(settings), parameters)
@@ -151,6 +171,14 @@ def refuse_unsupported(query: HttpQuery) -> None:
         raise Fault(NOT_IMPLEMENTED, "multipart/form-data (external tables) is not supported here")
     if "role" in query.options:
         raise Fault(NOT_IMPLEMENTED, "roles are not supported here")
+    if query.flag("http_write_exception_in_output_format"):
+        raise Fault(
+            NOT_IMPLEMENTED,
+            "http_write_exception_in_output_format=1 is not supported here: an error is plain text with its status, "
+            "also a late one with wait_end_of_query=1",
+        )
+    if query.headers.get("x-clickhouse-ssl-certificate-auth", "off").lower() not in {"off", ""}:
+        raise Fault(AUTHENTICATION_FAILED, "Invalid authentication: certificates are not supported here")
 
 
 def _basic(header: str) -> tuple[str, str]:

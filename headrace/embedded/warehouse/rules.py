@@ -183,6 +183,9 @@ COLUMN_FUNCTIONS: Final = frozenset(
     ).split()
 )
 
+# They cut or lengthen the result of every statement on a handle, ours among them: not for a session to keep.
+SHAPES: Final = frozenset({"limit", "offset", "page", "extremes"})
+
 # `select`, `filter` and their like are settings too: they add an expression to every query. Paths read or write files.
 SETTINGS: Final = re.compile(
     r"""(?:.*_)?dialect|dialect_.*|allow_introspection_functions|allow_ddl|implicit_.*|select|order|sort|filter|format
