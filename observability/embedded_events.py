@@ -17,3 +17,13 @@ class CutPartFound(Event):
     table: str
     part: str
     merged: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaReaderStopped(Event):
+    """The registry cannot read its topic on, so it would answer from an old memory: it ends and is started again."""
+
+    level: ClassVar[int] = logging.ERROR
+    text: ClassVar[str] = "the registry's reader stopped"
+    metric: ClassVar[str] = "headrace_stopped_schema_readers_total"
+    cause: str

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
-from headrace.errors import HeadraceError, PositionLost, ServiceUnreachable, WrongUse
+from headrace.errors import HeadraceError, PositionLost, ServiceUnreachable, StageCrashed, WrongUse
 from headrace.schemas.topics import MAX_MESSAGE_BYTES, TopicSpec
 from headrace.transport.kafka import Topics, consumer_config, producer_config
 
@@ -22,6 +22,11 @@ _LIBRDKAFKA_LOG = logging.getLogger("headrace.librdkafka")
 _RECONNECT = {"reconnect.backoff.ms": 500, "reconnect.backoff.max.ms": 1_000}
 
 Apply = Callable[[bytes, bytes | None, int], None]
+Stopped = Callable[[HeadraceError], None]
+
+
+def _unheard(_error: HeadraceError) -> None:
+    """Nobody waits for the reader's end but those who wait for a position."""
 
 
 class SchemaLog:
@@ -29,16 +34,28 @@ class SchemaLog:
 
     After `write` returns, the records are on the topic for good and have been applied: that is read-your-write. A
     TimeoutError leaves open whether they were written; the next `sync` settles it, as it waits for the topic's end.
+    `stopped(error)` is called once, from the reading thread, if it cannot go on after `open` has returned: what was
+    applied gets old from then on.
     """
 
-    def __init__(self, client: Mapping[str, str], topic: str, apply: Apply, *, replication_factor: int = 1) -> None:
+    def __init__(
+        self,
+        client: Mapping[str, str],
+        topic: str,
+        apply: Apply,
+        *,
+        replication_factor: int = 1,
+        stopped: Stopped = _unheard,
+    ) -> None:
         self._client: dict[str, Any] = dict(client)
         self._topic = topic
         self._apply = apply
+        self._stopped = stopped
         self._replication_factor = replication_factor
         self._arrived = threading.Condition()
         self._position = 0
         self._failure: HeadraceError | None = None
+        self._opened = False
         self._stopping = threading.Event()
         self._consumer = Consumer(_reader_config(client, topic))
         self._scout = Consumer(_reader_config(client, topic))
@@ -56,6 +73,10 @@ class SchemaLog:
         self._consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
         self._reader.start()
         self._wait_until(self._end(), LOAD_SECS)
+        with self._arrived:
+            if self._failure is not None:
+                raise self._failure
+            self._opened = True
 
     def sync(self) -> None:
         """Return when everything that is on the topic now has been applied; ServiceUnreachable or TimeoutError."""
@@ -168,6 +189,10 @@ class SchemaLog:
             except HeadraceError as error:
                 self._fail(error)
                 return
+            except Exception as error:  # the thread's boundary: one that dies unheard leaves an old memory behind
+                cause = f'topic "{self._topic}", offset {message.offset()}: {error!r}'
+                self._fail(StageCrashed(cause, hint="start the registry again"))
+                return
             if position is not None:
                 with self._arrived:
                     self._position = max(self._position, position)
@@ -191,7 +216,10 @@ class SchemaLog:
     def _fail(self, error: HeadraceError) -> None:
         with self._arrived:
             self._failure = error
+            opened = self._opened
             self._arrived.notify_all()
+        if opened:
+            self._stopped(error)
 
 
 def _reader_config(client: Mapping[str, str], topic: str) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """The registry as a process: python -m headrace.embedded.registry, with its settings from the environment."""
 
+import os
+import signal
+
 from starlette.types import ASGIApp
 
 from headrace.core.child import say_and_leave
@@ -10,7 +13,8 @@ from headrace.embedded.registry.fence import Fence
 from headrace.embedded.registry.records import TOPIC
 from headrace.embedded.registry.store import RecordRefused, RecordUnreadable, Store
 from headrace.embedded.server import answer, bound_socket, listening_address
-from headrace.errors import HeadraceError, SchemaRefused, ServiceUnreachable
+from headrace.errors import HeadraceError, SchemaRefused, ServiceUnreachable, StageCrashed
+from headrace.observability.embedded_events import SchemaReaderStopped
 from headrace.observability.events import SchemaRecordSkipped, StageStarted, StageStopped, emit
 from headrace.observability.logs import configure_logs
 from headrace.settings import Settings
@@ -43,17 +47,47 @@ def application(settings: Settings, store: Store, log: service.SchemaLog, names:
     return Fence(RegistryApp(operations), settings.registry_password.get_secret_value(), names)
 
 
+class Reader:
+    """What becomes of the service when the topic's reader stops: it is told, and the service ends with the error.
+
+    A registry that went on would answer from an old memory. A new start reads the topic anew, and refuses it if it
+    cannot be served.
+    """
+
+    def __init__(self) -> None:
+        self._error: HeadraceError | None = None
+
+    def stopped(self, error: HeadraceError) -> None:
+        """Tell it and ask the server to leave; called from the reading thread."""
+        self._error = error
+        emit(SchemaReaderStopped(cause=str(error)))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def check(self) -> None:
+        """Raise StageCrashed if the reader has stopped."""
+        if self._error is not None:
+            text = f"the registry's reader stopped: {self._error}"
+            raise StageCrashed(text, hint=self._error.hint or "see registry.log") from self._error
+
+
 def serve(settings: Settings) -> None:
-    """Load the topic and answer requests until SIGTERM or SIGINT."""
+    """Load the topic and answer requests until SIGTERM or SIGINT, or until the topic cannot be read on."""
     configure_logs(settings.paths(), NAME)
-    store = Store()
+    store, reader = Store(), Reader()
     host, port = listening_address(settings, NAME)
     with bound_socket(NAME, host, port) as listener:
-        log = SchemaLog(settings.kafka_client(), TOPIC, applier(store), replication_factor=settings.replication_factor)
+        log = SchemaLog(
+            settings.kafka_client(),
+            TOPIC,
+            applier(store),
+            replication_factor=settings.replication_factor,
+            stopped=reader.stopped,
+        )
         try:
             log.open()
             emit(StageStarted(stage=NAME))
             answer(application(settings, store, log, names_of(host)), listener, loop="asyncio", stop_secs=_STOP_SECS)
+            reader.check()
         except TimeoutError as error:
             raise ServiceUnreachable(str(error), hint="see Kafka's log") from error
         finally:

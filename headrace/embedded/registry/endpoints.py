@@ -137,7 +137,7 @@ def version_text(service: RegistryService, call: Call) -> Any:
 def referenced_by(service: RegistryService, call: Call) -> Any:
     """GET /subjects/{subject}/versions/{version}/referencedby."""
     found = service.version(call.subject, call.version, deleted=True)
-    return page(call.request, service.referenced_by(found.subject, found.version))
+    return page(call.request, service.referenced_by(found.subject, found.version, deleted=call.flag("deleted")))
 
 
 def delete_version(service: RegistryService, call: Call) -> Any:
@@ -154,7 +154,10 @@ def with_metadata(service: RegistryService, call: Call) -> Any:
     """GET /subjects/{subject}/metadata: only without a key, since no schema here has metadata."""
     if call.request.query_params.getlist("key"):
         raise refusals.not_supported("Metadata is")
-    return _whole(service.version(call.subject, -1))
+    held = service.store.versions(call.subject, deleted=call.flag("deleted"))
+    if not held:
+        raise refusals.no_such_subject(call.subject)
+    return _whole(held[-1])
 
 
 def schemas(service: RegistryService, call: Call) -> Any:

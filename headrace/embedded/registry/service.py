@@ -113,7 +113,7 @@ class RegistryService:
         with self._write("Delete Schema Version operation", failed):
             found = self._deletable_version(subject, version, permanent=permanent)
             self._check_writable(subject)
-            if self.referenced_by(subject, found.version):
+            if self.referenced_by(subject, found.version, deleted=permanent):
                 raise refusals.referenced(subject, found.version)
             if permanent and not found.deleted:
                 raise refusals.version_is_not_deleted(subject, found.version)
@@ -136,7 +136,7 @@ class RegistryService:
                 raise refusals.subject_is_deleted(subject)
             self._check_writable(subject)
             for one in chosen:
-                if any(other.subject != subject for other in self._referring(subject, one.version)):
+                if any(other.subject != subject for other in self._referring(subject, one.version, permanent)):
                     raise refusals.referenced(subject, one.version)
             if not permanent:
                 self._log.write([records.subject_deleted_record(subject, chosen[-1].version)])
@@ -146,9 +146,9 @@ class RegistryService:
                 self._log.write(self._gone_for_good(list(reversed(chosen)), subject))
             return [one.version for one in chosen]
 
-    def referenced_by(self, subject: str, version: int) -> list[int]:
+    def referenced_by(self, subject: str, version: int, *, deleted: bool = False) -> list[int]:
         """Return the ids of schemas that refer to a version: only Confluent's own registry writes references."""
-        return sorted({one.id for one in self._referring(subject, version)})
+        return sorted({one.id for one in self._referring(subject, version, deleted)})
 
     def level(self, subject: str | None) -> Level:
         """Return the level in force for a subject: its own, else the global one, else BACKWARD."""
@@ -232,12 +232,13 @@ class RegistryService:
             written.append(records.config_record(emptied, None))
         return written
 
-    def _referring(self, subject: str, version: int) -> list[SchemaVersion]:
+    def _referring(self, subject: str, version: int, deleted: bool) -> list[SchemaVersion]:
         wanted = (subject, version)
         return [
             one
             for one in self.store.all_versions()
-            if any((to.get("subject"), to.get("version")) == wanted for to in one.foreign.get("references", ()))
+            if (deleted or not one.deleted)
+            and any((to.get("subject"), to.get("version")) == wanted for to in one.foreign.get("references", ()))
         ]
 
     def _check_writable(self, subject: str | None) -> None:
