@@ -41,6 +41,12 @@ class ServiceUnreachable(HeadraceError, Transient):
     code = "service_unreachable"
 
 
+class SystemRefused(HeadraceError, Terminal):
+    """The system refused a file or folder: no room, no permission, or no such place."""
+
+    code = "system_refused"
+
+
 class PortTaken(HeadraceError, Terminal):
     """Another program listens where one of our services should."""
 

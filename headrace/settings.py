@@ -52,10 +52,10 @@ class Settings(BaseSettings):
     warehouse_password: SecretStr = Field(
         SecretStr(""), description="Password of user default; when set it is demanded."
     )
-    kafka_port: int = Field(9092, description="Port of the embedded Kafka broker.")
-    kafka_controller_port: int = Field(9093, description="Port of the embedded Kafka controller.")
-    registry_port: int = Field(8081, description="Port of the embedded schema registry.")
-    warehouse_port: int = Field(8123, description="Port of the embedded warehouse's HTTP interface.")
+    kafka_port: int = Field(9092, ge=1, le=65_535, description="Port of the embedded Kafka broker.")
+    kafka_controller_port: int = Field(9093, ge=1, le=65_535, description="Port of the embedded Kafka controller.")
+    registry_port: int = Field(8081, ge=1, le=65_535, description="Port of the embedded schema registry.")
+    warehouse_port: int = Field(8123, ge=1, le=65_535, description="Port of the embedded warehouse's HTTP interface.")
     warehouse_query_secs: int = Field(
         300, ge=1, description="Longest time one query may run on the embedded warehouse."
     )

@@ -1,7 +1,10 @@
 """The headrace command: one module per group of commands, imported only when it is called."""
 
+import errno
 import importlib
+import inspect
 import logging
+import os
 import sys
 from typing import NoReturn
 
@@ -9,7 +12,7 @@ import click
 from pydantic import ValidationError
 
 from headrace import __version__
-from headrace.errors import HeadraceError, ServiceUnreachable, WrongUse
+from headrace.errors import HeadraceError, ServiceUnreachable, SystemRefused, WrongUse
 from headrace.settings import settings_problems
 
 # command -> "module:attribute"; help lists them in this order.
@@ -35,7 +38,18 @@ COMMANDS: dict[str, str] = {
 EXIT_NO, EXIT_WRONG_USE, EXIT_UNREACHABLE = 1, 2, 3
 
 
-class LazyGroup(click.Group):
+class WholeHelp(click.Group):
+    """A group whose help has the first sentence of each command, whole."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands and what they do."""
+        names = self.list_commands(ctx)
+        rows = [(name, first_sentence(command)) for name in names if (command := self.get_command(ctx, name))]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class LazyGroup(WholeHelp):
     """A group that imports a command's module when the command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -49,6 +63,12 @@ class LazyGroup(click.Group):
         module, attribute = COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+
+def first_sentence(command: click.Command) -> str:
+    """Return what a command does: the first sentence of its help, or the part of it before a colon."""
+    text = " ".join(inspect.cleandoc(command.help or "").split("\n\n")[0].split())
+    return text.split(". ")[0].split(": `")[0].removesuffix(".")
 
 
 @click.group(cls=LazyGroup)
@@ -71,7 +91,7 @@ def main() -> None:
         logging.getLogger(library).addHandler(logging.NullHandler())
         logging.getLogger(library).propagate = False
     try:
-        headrace(standalone_mode=False)
+        headrace(standalone_mode=False, prog_name="headrace")
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_WRONG_USE)
@@ -81,6 +101,18 @@ def main() -> None:
         _end(settings_problems(error))
     except HeadraceError as error:
         _end(error)
+    except OSError as error:
+        _end_of_system(error)
+
+
+def _end_of_system(error: OSError) -> NoReturn:
+    """End after what the system refused: a home that cannot be used, a full disk, a reader that went away."""
+    if error.errno == errno.EPIPE:
+        # What is still buffered has no reader either; Python would complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_NO)
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    _end(SystemRefused(what, hint="headrace doctor looks at home and disk; HEADRACE_HOME names another home"))
 
 
 def _end(error: HeadraceError) -> NoReturn:

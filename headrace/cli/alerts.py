@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from headrace.cli import WholeHelp
 from headrace.core.files import printable, write_atomically
 from headrace.core.identity import check_dataset_name
 from headrace.errors import ServiceUnreachable, WrongUse
@@ -28,7 +29,7 @@ _MICROS = 1_000_000
 _PAD = " " * 21
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=WholeHelp, invoke_without_command=True)
 @click.option("--follow", is_flag=True, help="Go on printing alerts as they come, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--dataset", default="", help="Only this dataset's alerts.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from headrace.cli import WholeHelp
 from headrace.core.identity import check_dataset_name
 from headrace.errors import ContractInvalid, ServiceUnreachable, WrongUse
 from headrace.producers.readers.base import HEAD_BYTES
@@ -31,7 +32,7 @@ from headrace.settings import Settings
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def contract() -> None:
     """Contracts: what the records of a dataset must be, one ODCS v3.1 document each."""
 

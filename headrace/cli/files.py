@@ -209,7 +209,7 @@ def _key_of(news: Mapping[str, bytes], main: str) -> str:
 
 
 def _check(file: Path) -> None:
-    shown = printable(file.name)
+    shown = printable(str(file))
     if not file.exists():
         raise WrongUse(f'file "{shown}" does not exist', hint="check the path")
     if not file.is_file():

@@ -15,7 +15,7 @@ EXIT_FAILING, EXIT_NOT_RUNNING = 1, 3
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON, documented and stable.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON; docs/guide/reference.md tells its keys.")
 def status(as_json: bool) -> None:
     """Show every service and stage. Exits with 3 if the line is not running, with 1 if a part of it fails."""
     settings = Settings()

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypedDict
 
 import click
 
+from headrace.cli import WholeHelp
 from headrace.core.files import printable
 from headrace.core.identity import check_dataset_name
 from headrace.errors import HeadraceError, WrongUse
@@ -90,7 +91,7 @@ def sql(query: str, output_format: str) -> None:
     out.flush()
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def quarantine() -> None:
     """Rows that are not in a dataset's table: why, and what they were."""
 

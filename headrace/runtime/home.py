@@ -83,7 +83,7 @@ def locked_for_a_moment(paths: Paths) -> Iterator[None]:
     """Hold the lock without a trace, to look; BlockingIOError if a supervisor has it. A missing file is not made."""
     try:
         descriptor = os.open(lock_file(paths), os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         yield
         return
     try:

@@ -35,7 +35,8 @@ def require_services(settings: Settings, *names: str) -> None:
     addresses = _addresses(paths)
     if missing := [name for name in wanted if not _answers(addresses.get(name, ""))]:
         verb = "is" if len(missing) == 1 else "are"
-        raise no_line(paths, f"its {' and '.join(missing)} {verb} not there to ask")
+        shown = " and ".join([", ".join(missing[:-1]), missing[-1]][len(missing) == 1 :])
+        raise no_line(paths, f"its {shown} {verb} not there to ask")
 
 
 def is_watched(paths: Paths) -> bool:
