@@ -21,6 +21,18 @@ class AdviceGiven(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdviceMeasured(Event):
+    """What following an advice did was measured and published: moved or not_moved."""
+
+    text: ClassVar[str] = "advice measured"
+    metric: ClassVar[str] = "headrace_measured_advice_total"
+    labels: ClassVar[tuple[str, ...]] = ("dataset", "state")
+    dataset: str
+    symptom: str
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvidenceMissing(Event):
     """The warehouse's rows could not say where an alert is; the alert stays as it was."""
 

@@ -9,14 +9,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.core.child import EXIT_TERMINAL
 from headrace.core.identity import stable_slot
-from headrace.core.vocabulary import AlertState, Reason
-from headrace.errors import HeadraceError, Terminal, WarehouseRefused
+from headrace.errors import ContractInvalid, HeadraceError, Terminal, WarehouseRefused
 from headrace.observability.counter_export import Counters
 from headrace.observability.events import (
     StageFailed,
@@ -26,18 +26,19 @@ from headrace.observability.events import (
     emit,
 )
 from headrace.observability.logs import configure_logs
-from headrace.observability.quality_events import AdviceGiven, EvidenceMissing
+from headrace.observability.quality_events import AdviceGiven, AdviceMeasured, EvidenceMissing
 from headrace.observability.status import StageStatus
 from headrace.schemas.contract import Contract
-from headrace.schemas.contract_store import ContractStore
+from headrace.schemas.contract_store import ContractStore, contract_path, read_contract
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import frame_system, read_system, schema_id_of
 from headrace.schemas.topics import ADVICE, ALERTS, QUALITY_PARTITIONS, WINDOWS
 from headrace.settings import Settings
-from headrace.stream_processors.evidence import Investigator, finding_of
+from headrace.stream_processors.alert_evidence import AlertEvidence
+from headrace.stream_processors.evidence import Investigator
+from headrace.stream_processors.measuring import FOLLOWED, Measurer, micros
 from headrace.stream_processors.steps.advice import Advice, advice_record
-from headrace.stream_processors.steps.advice_life import again, fold, shown
-from headrace.stream_processors.steps.advise import Finding, advise
+from headrace.stream_processors.steps.advice_life import again, fold, outcome_record, shown
 from headrace.stream_processors.survey import Surveyor
 from headrace.transport.consumer import Batch, GroupConsumer
 from headrace.transport.follow import read_topic
@@ -54,24 +55,57 @@ _BATCH, _POLL_SECS = 50, 0.5
 _RETRY_SECS, _MOST_RETRY_SECS = 0.2, 5.0
 # How values are collected changes slowly: a dataset is looked at no more often.
 _PROFILE_SECS = 60.0
-_READING = frozenset(
-    {Reason.TOO_FEW_FIELDS, Reason.TOO_MANY_FIELDS, Reason.TYPE_MISMATCH, Reason.BAD_ENCODING, Reason.BAD_JSON}
-)
+# What following an advice did is looked at no more often; windows close by the hundred when past data is read in.
+_MEASURE_SECS = 2.0
+
+
+@dataclass(frozen=True)
+class _Given:
+    """An advice that was given, and what its message says beside it."""
+
+    advice: Advice
+    contract: Contract
+    alert_ids: Sequence[str]
+    raised_at: int
+
+    def record(self) -> dict[str, Any]:
+        return advice_record(
+            self.advice,
+            owner=self.contract.owner,
+            contract_version=self.contract.version,
+            alert_ids=self.alert_ids,
+            raised_at=self.raised_at,
+        )
+
+
+@dataclass
+class _Out:
+    """What a batch calls for: alerts as (partition, key, message), and advice."""
+
+    alerts: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    given: list[_Given] = field(default_factory=list)
+
+    def add(self, found: Sequence[Advice], contract: Contract, alert_ids: Sequence[str], raised_at: Any) -> None:
+        self.given += [_Given(one, contract, alert_ids, micros(raised_at)) for one in found]
 
 
 class Advisor:
     """Works until `stop` is set. Not for use from several threads."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
-        self._client = settings.kafka_client()
+        self._client, self._paths = settings.kafka_client(), settings.paths()
         self._stop = stop
         self._status = StageStatus(settings.paths(), STAGE)
         self._registry = Registry(settings)
         self._contracts = ContractStore(settings, self._client, self._registry)
         self._warehouse = Warehouse(settings)
-        self._investigator = Investigator(self._warehouse)
+        self._evidence = AlertEvidence(self._warehouse, Investigator(self._warehouse, self._law), stop)
         self._surveyor = Surveyor(self._warehouse)
+        self._measurer = Measurer(self._warehouse)
         self._profiled: dict[str, float] = {}
+        # All of them at first: windows may have been closed while this process was away.
+        self._unmeasured: set[str] | None = None
+        self._measured = -_MEASURE_SECS
 
     def run(self) -> None:
         """Work until told to stop. Raises Terminal errors, retries all others."""
@@ -83,6 +117,7 @@ class Advisor:
                     self._client, group=GROUP, member=f"{STAGE}-0", pattern=PATTERN, begin_check=_from_the_start
                 )
                 with closing(consumer):
+                    self._evidence.learn(self._published(ALERTS, "alert"))
                     emit(StageStarted(stage=STAGE))
                     while not self._stop.is_set():
                         self.step(consumer, writer)
@@ -102,6 +137,7 @@ class Advisor:
         batch = consumer.poll(_BATCH, _POLL_SECS)
         if batch.runs:
             self._finish(consumer, writer, batch)
+        self._measure(writer)
         self._status.update(rows=batch.rows, lag=consumer.lag())
 
     def close(self) -> None:
@@ -111,126 +147,130 @@ class Advisor:
         self._warehouse.close()
 
     def _finish(self, consumer: GroupConsumer, writer: TransactionalWriter, batch: Batch) -> None:
-        given: list[Advice] = []
-        writer.begin()
+        """Look into a batch first, then publish at once: an open transaction would hold back who reads alerts."""
+        out = _Out()
         for run in batch.runs:
             for message in run.messages:
-                given += self._handle(writer, run.place, message)
+                self._handle(out, run.place, message)
+        advice = self._advice_messages(out)
+        writer.begin()
+        for partition, key, framed in out.alerts:
+            writer.write(ALERTS, [framed], partition=partition, key=key, headers=[(WRITER, OWN)])
+        self._write_advice(writer, advice)
         consumer.commit_through(writer, batch)
         writer.commit()
-        for advice in given:
-            emit(
-                AdviceGiven(
-                    dataset=advice.dataset, symptom=advice.symptom, field=advice.field, rows=advice.rows_at_risk
-                )
-            )
+        for one in out.given:
+            found = one.advice
+            emit(AdviceGiven(dataset=found.dataset, symptom=found.symptom, field=found.field, rows=found.rows_at_risk))
 
-    def _handle(self, writer: TransactionalWriter, place: Place, message: Any) -> list[Advice]:
+    def _handle(self, out: "_Out", place: Place, message: Any) -> None:
         value = message.value()
         if value is None or (WRITER, OWN) in (message.headers() or []):
-            return []
+            return
         if place.topic == WINDOWS:
-            return self._on_window(writer, self._read("window", value))
+            self._on_window(out, self._read("window", value))
+            return
         alert = self._read("alert", value)
-        if alert["state"] != AlertState.OPEN or alert["class"] != "quality":
-            return []
-        return self._on_alert(writer, place, alert)
+        contract = self._contracts.by_version(alert["dataset"], alert["contract_version"])
+        if alert["class"] != "quality" or contract is None:
+            return
+        told, given = self._evidence.enriched(contract, alert, _once(self._known))
+        if told is not None:
+            framed = frame_system("alert", self._registry.system_id(ALERTS, "alert"), told)
+            out.alerts.append((place.partition, alert["alert_id"].encode(), framed))
+        out.add(given, contract, [alert["alert_id"]], alert["raised_at"])
 
     def _read(self, name: str, value: bytes) -> dict[str, Any]:
         return read_system(name, value, self._registry.text_of(schema_id_of(value) or 0))
 
-    def _on_alert(self, writer: TransactionalWriter, place: Place, alert: dict[str, Any]) -> list[Advice]:
-        contract = self._contracts.by_version(alert["dataset"], alert["contract_version"])
-        if contract is None:
-            return []
-        rule = next((one for one in contract.checks if one.id == alert["rule"]), None)
-        if rule is None or alert["window_start"] is None:
-            return self._on_file(writer, contract, alert)
-        since, until = _micros(alert["window_start"]), _micros(alert["window_end"])
-        try:
-            evidence = self._investigator.of_rule(contract, rule, since, until)
-        except WarehouseRefused as error:
-            # A dataset without a table yet, or a rule that its rows cannot answer: the alert stays as it is.
-            emit(EvidenceMissing(dataset=alert["dataset"], rule=alert["rule"], cause=str(error)))
-            return []
-        given = advise(finding_of(contract, rule, alert, evidence))
-        known = self._known() if given else {}
-        told = [one for one in given if shown(known.get(one.id), {"rows_at_risk": one.rows_at_risk})]
-        enriched = alert | {
-            "segments": [
-                {"name": one.name, "rows": one.rows, "share": one.share, "lift": one.lift} for one in evidence.segments
-            ],
-            "samples": [{"file": file, "row": row} for file, row in evidence.samples],
-            "advice_id": told[0].id if told else "",
-        }
-        framed = frame_system("alert", self._registry.system_id(ALERTS, "alert"), enriched)
-        key = alert["alert_id"].encode()
-        writer.write(ALERTS, [framed], partition=place.partition, key=key, headers=[(WRITER, OWN)])
-        self._publish(writer, given, contract, [alert["alert_id"]], alert["raised_at"])
-        return given
-
-    def _on_file(self, writer: TransactionalWriter, contract: Contract, alert: Mapping[str, Any]) -> list[Advice]:
-        """Advise on a file's alert: it names its reasons itself, so it is not written again."""
-        unreadable = sum(count for reason, count in alert["reasons"].items() if reason in _READING)
-        if not unreadable or 2 * unreadable < sum(alert["reasons"].values()):
-            return []
-        rows, message = alert["rows"], alert["message"]
-        finding = Finding(
-            contract.dataset, alert["rule"], "parse_errors", rows=rows, rows_at_risk=unreadable, detail=message
-        )
-        given = advise(finding)
-        self._publish(writer, given, contract, [alert["alert_id"]], alert["raised_at"])
-        return given
-
-    def _on_window(self, writer: TransactionalWriter, window: Mapping[str, Any]) -> list[Advice]:
+    def _on_window(self, out: "_Out", window: Mapping[str, Any]) -> None:
         dataset = window["dataset"]
+        self._measurer.note(window)
+        if self._unmeasured is not None:
+            self._unmeasured.add(dataset)
         now = time.monotonic()
         contract = self._contracts.by_version(dataset, window["contract_version"])
         if contract is None or now - self._profiled.get(dataset, -_PROFILE_SECS) < _PROFILE_SECS:
-            return []
+            return
         self._profiled[dataset] = now
         try:
             given = self._surveyor.advice(contract)
         except WarehouseRefused as error:
             emit(EvidenceMissing(dataset=dataset, rule="profile", cause=str(error)))
-            return []
-        self._publish(writer, given, contract, [], window["closed_at"])
-        return given
-
-    def _publish(
-        self, writer: TransactionalWriter, given: list[Advice], contract: Contract, alert_ids: list[str], raised_at: Any
-    ) -> None:
-        if not given:
             return
-        schema_id = self._registry.system_id(ADVICE, "advice")
-        slot = stable_slot(contract.dataset, QUALITY_PARTITIONS)
-        known = self._known()
-        for advice in given:
-            record = advice_record(
-                advice,
-                owner=contract.owner,
-                contract_version=contract.version,
-                alert_ids=alert_ids,
-                raised_at=_micros(raised_at),
-            )
-            told = again(known.get(advice.id), record)
-            if told is not None:
-                framed = frame_system("advice", schema_id, told)
-                writer.write(ADVICE, [framed], partition=slot, key=advice.id.encode())
+        out.add(given, contract, [], window["closed_at"])
+
+    def _advice_messages(self, out: "_Out") -> list[dict[str, Any]]:
+        """Return the records to publish for what was given, with what people decided meanwhile."""
+        told, known = [], self._known() if out.given else {}
+        for one in out.given:
+            record = again(known.get(one.advice.id), one.record())
+            if record is not None:
+                known[one.advice.id] = record
+                told.append(record)
+        return told
+
+    def _write_advice(self, writer: TransactionalWriter, records: list[dict[str, Any]]) -> None:
+        schema_id = self._registry.system_id(ADVICE, "advice") if records else 0
+        for record in records:
+            slot = stable_slot(record["dataset"], QUALITY_PARTITIONS)
+            framed = frame_system("advice", schema_id, record)
+            writer.write(ADVICE, [framed], partition=slot, key=record["advice_id"].encode())
+
+    def _measure(self, writer: TransactionalWriter) -> None:
+        """Publish what following an advice did, for datasets of which windows were closed lately."""
+        now = time.monotonic()
+        if self._unmeasured == set() or now - self._measured < _MEASURE_SECS:
+            return
+        self._measured = now
+        datasets, self._unmeasured = self._unmeasured, set()
+        followed = [one for one in self._known().values() if one["state"] in FOLLOWED]
+        chosen = [one for one in followed if datasets is None or one["dataset"] in datasets]
+        told = [record for one in chosen if (record := self._outcome(one)) is not None]
+        if told:
+            writer.begin()
+            self._write_advice(writer, told)
+            writer.commit()
+        for one in told:
+            emit(AdviceMeasured(dataset=one["dataset"], symptom=one["symptom"], state=one["state"]))
+
+    def _outcome(self, record: Mapping[str, Any]) -> dict[str, Any] | None:
+        try:
+            found = self._measurer.outcome(record)
+        except WarehouseRefused as error:
+            emit(EvidenceMissing(dataset=record["dataset"], rule=record["rule"], cause=str(error)))
+            return None
+        return None if found is None else outcome_record(record, found)
 
     def _known(self) -> dict[str, dict[str, Any]]:
         """Return every advice as it stands, with what people decided; read anew, since they decide at any time."""
-        records = (self._read("advice", message.value) for message in read_topic(self._client, ADVICE))
-        found = fold(records)
+        found = fold(self._published(ADVICE, "advice"))
         for record in found.values():
             for name in ("raised_at", "decided_at"):
-                record[name] = None if record[name] is None else _micros(record[name])
+                record[name] = None if record[name] is None else micros(record[name])
         return found
 
+    def _published(self, topic: str, name: str) -> Iterator[dict[str, Any]]:
+        return (self._read(name, message.value) for message in read_topic(self._client, topic))
 
-def _micros(moment: Any) -> int:
-    """Return microseconds since 1970 of what fastavro gives for a timestamp."""
-    return moment if isinstance(moment, int) else round(moment.timestamp() * 1_000_000)
+    def _law(self, dataset: str) -> Contract | None:
+        """Return the contract that the home has for a dataset, None where there is none to follow."""
+        try:
+            return read_contract(contract_path(self._paths, dataset))
+        except (ContractInvalid, OSError):
+            return None
+
+
+def _once(known: Callable[[], Mapping[str, Mapping[str, Any]]]) -> Callable[[Advice], bool]:
+    """Return what says whether an alert may point to an advice; asks what is known at the first question only."""
+    asked: list[Mapping[str, Mapping[str, Any]]] = []
+
+    def is_shown(advice: Advice) -> bool:
+        if not asked:
+            asked.append(known())
+        return shown(asked[0].get(advice.id), {"rows_at_risk": advice.rows_at_risk})
+
+    return is_shown
 
 
 def _from_the_start(_place: Place) -> None:

@@ -12,6 +12,7 @@ from headrace.schemas.system import frame_system, read_system, schema_id_of
 from headrace.schemas.topics import ADVICE, QUALITY_PARTITIONS
 from headrace.settings import Settings
 from headrace.stream_processors.steps.advice_life import DECISIONS, fold
+from headrace.stream_processors.steps.advice_life import decision as decision_of
 from headrace.transport.follow import read_topic
 from headrace.transport.plain import write_plainly
 
@@ -45,7 +46,7 @@ def decide(
             hint = "headrace sql shows them: headrace.advice has advice_id, dataset and symptom"
             raise WrongUse(f'{len(found)} advices of "{dataset}" have the id "{advice_id}"', hint=hint)
         at = time.time_ns() // 1_000
-        told = found[0] | {"state": DECISIONS[decision], "decided_by": by, "decided_at": at, "why": why}
+        told = decision_of(found[0], decision, by=by, at=at, why=why)
         framed = frame_system("advice", registry.system_id(ADVICE, "advice"), told)
         slot = stable_slot(dataset, QUALITY_PARTITIONS)
         write_plainly(settings.kafka_client(), ADVICE, told["advice_id"].encode(), framed, partition=slot)

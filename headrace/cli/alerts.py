@@ -27,6 +27,7 @@ _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 _UNITS = {"percent": " %", "rows": " rows", "seconds": " s"}
 _MICROS = 1_000_000
 _PAD = " " * 21
+_SHOWN = 3
 
 
 @click.group(cls=WholeHelp, invoke_without_command=True)
@@ -201,6 +202,7 @@ def sentence(alert: dict[str, Any]) -> str:
     lines = [f"{_when(alert['raised_at']):%Y-%m-%d %H:%M:%S}  {severity} {state}: {alert['message']}"]
     if measured := _measured(alert):
         lines.append(f"{_PAD}{measured}")
+    lines += [f"{_PAD}{text}" for text in _places(alert)]
     lines.append(f"{_PAD}next: {alert['hint']}" + (f"  ({trail})" if trail else ""))
     return "\n".join(lines)
 
@@ -218,6 +220,23 @@ def _measured(alert: dict[str, Any]) -> str:
         seen = f"seen {alert['observed']:.4g}{unit}" + (f" ± {alert['error']:.2g}" if alert["error"] else "")
         parts.append(seen + ("" if alert["bound"] is None else f", allowed {alert['bound']:.4g}{unit}"))
     return "; ".join(parts)
+
+
+def _places(alert: dict[str, Any]) -> Iterator[str]:
+    """Yield how many rows are at risk, where they are, rows to look at, and the advice."""
+    file = printable(alert["file_name"] or alert["file"])
+    if alert["rows_at_risk"]:
+        yield f"rows at risk {alert['rows_at_risk']:,} of {alert['rows']:,}" + (f"; file {file}" if file else "")
+    if alert["segments"]:
+        shown = (
+            f"{printable(one['name'])} ({one['share']:.0%} of them, {one['lift']:.1f} times its share)"
+            for one in alert["segments"][:_SHOWN]
+        )
+        yield f"where {'; '.join(shown)}"
+    if alert["samples"]:
+        yield "look at " + ", ".join(f"{one['file']}:{one['row']}" for one in alert["samples"][:_SHOWN])
+    if alert["advice_id"]:
+        yield f"advice {alert['advice_id'][:12]}: headrace advice {alert['dataset']}"
 
 
 def _when(moment: Any) -> datetime:

@@ -1,6 +1,7 @@
 """headrace report, profile, advice: what is known of a dataset's quality, for people."""
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -257,6 +258,15 @@ def advice_text(one: dict[str, Any]) -> str:
     lines.append(
         f"  rows      {one['rows_at_risk']:,} at risk; would win {number(one['expected_gain'])} points of score{owner}"
     )
+    lines.append(f"  confident {one['confidence']:.0%} that this is the cause")
+    if one["measured"]:
+        lines.append(f"  measured  {one['measured']}")
+    if one["decided_by"]:
+        lines.append(
+            f"  decided   by {printable(one['decided_by'])}" + (f": {printable(one['why'])}" if one["why"] else "")
+        )
+    if one["query"]:
+        lines.append(f"  query     headrace sql {shlex.quote(one['query'])}")
     lines.append(f"  id        {one['advice_id']}  ({one['symptom']})")
     return "\n".join(lines)
 

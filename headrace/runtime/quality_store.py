@@ -11,6 +11,7 @@ from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore, contract_path, read_contract
 from headrace.schemas.registry import Registry
 from headrace.settings import Settings
+from headrace.stream_processors.steps.advice import UNMEASURED_GAIN
 from headrace.stream_processors.steps.roll_up import PackedCells, cells_by_field
 from headrace.transport.warehouse import Warehouse
 
@@ -41,7 +42,8 @@ ORDER BY a.raised_at DESC LIMIT 1 BY if(subject = '', alert_id, subject) LIMIT {
 """
 _ADVICE = """
 SELECT * EXCEPT (raised_at), toUnixTimestamp64Micro(a.raised_at) AS raised_at FROM headrace.advice AS a
-WHERE dataset = {dataset:String} ORDER BY expected_gain DESC, rows_at_risk DESC, advice_id LIMIT {most:UInt32}
+WHERE dataset = {dataset:String}
+ORDER BY rows_at_risk * greatest(expected_gain, {least:Float64}) * confidence DESC, advice_id LIMIT {most:UInt32}
 """
 _FILES = """
 SELECT name, file, state, balanced, rows_read, rows_stored, rows_quarantined, rows_unreadable, reason, detail,
@@ -80,8 +82,8 @@ class QualityStore:
         return list(self._rows(_ALERTS, dataset=dataset, most=most))
 
     def advice(self, dataset: str, most: int = 100) -> list[dict[str, Any]]:
-        """Return the advice, what wins most first."""
-        return list(self._rows(_ADVICE, dataset=dataset, most=most))
+        """Return the advice by rows at risk x gain x confidence, as it was ranked when it was given."""
+        return list(self._rows(_ADVICE, dataset=dataset, most=most, least=UNMEASURED_GAIN))
 
     def files(self, dataset: str, most: int = 50) -> list[dict[str, Any]]:
         """Return what became of the newest files."""

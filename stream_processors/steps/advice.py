@@ -127,6 +127,7 @@ def advice_record(
         "confidence": advice.confidence,
         "metric_before": None,
         "metric_after": None,
+        "measured": "",
         "decided_by": "",
         "decided_at": None,
         "why": "",

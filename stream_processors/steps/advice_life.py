@@ -4,9 +4,12 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from headrace.stream_processors.steps.advice_outcome import Measured
+
 DECISIONS: Final = {"accept": "accepted", "done": "done", "dismiss": "dismissed"}
 _DOUBLED: Final = 2
-_SETTLED: Final = ("state", "decided_by", "decided_at", "why", "metric_before", "metric_after", "raised_at")
+_MEASURED: Final = ("metric_before", "metric_after", "measured")
+_SETTLED: Final = ("state", "decided_by", "decided_at", "why", *_MEASURED, "raised_at")
 
 
 def fold(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -26,6 +29,19 @@ def decided(record: Mapping[str, Any]) -> float:
     if moment is None:
         return -math.inf
     return moment / 1e6 if isinstance(moment, int) else float(moment.timestamp())
+
+
+def decision(record: Mapping[str, Any], word: str, *, by: str, at: int, why: str) -> dict[str, Any]:
+    """Return an advice with a person's decision (a key of DECISIONS); what it won is measured anew."""
+    nothing = {"metric_before": None, "metric_after": None, "measured": ""}
+    return {**record, **nothing, "state": DECISIONS[word], "decided_by": by, "decided_at": at, "why": why}
+
+
+def outcome_record(record: Mapping[str, Any], found: Measured) -> dict[str, Any]:
+    """Return an advice with what following it did; it stays the decision that it was measured by."""
+    state = "moved" if found.moved else "not_moved"
+    figures = {"metric_before": found.before, "metric_after": found.after, "measured": found.told}
+    return {**record, **figures, "state": state}
 
 
 def again(known: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any] | None:

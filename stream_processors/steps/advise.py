@@ -7,6 +7,7 @@ finding may call for several; one that no rule understands calls for none, and s
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from headrace.stream_processors.steps.advice import Advice, ranked
 from headrace.stream_processors.steps.segments import Segment
@@ -15,10 +16,6 @@ MISSING_CHECKS = frozenset({"null_rate", "missing_rate", "conditional_required",
 TIME_PARTS = frozenset({"date", "hour_of_day", "weekday"})
 TOGETHER_SHARE = 0.95
 CONCENTRATED_LIFT = 3.0
-CONSTANT_ROWS = 1_000
-SENTINELS = frozenset(
-    "-1 -99 -999 -9999 9999 99999 N/A NA n/a null NULL none None ? - unknown 1900-01-01 1970-01-01 0000-00-00".split()
-)
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,11 @@ class Finding:
     """A rule that fails, with what was found out about it.
 
     `segments` are where it is concentrated, strongest first (steps/segments.py). `together` maps other fields to the
-    share of the concerned rows in which they are missing too. `top` are the field's most frequent values with counts.
-    `unseen` are values that the reference does not know, `known` those that it does. `meaning` is what the contract
-    says a missing value means, "" for nothing. `loss` is what the rule costs of the score, in points;
-    `query` is the evidence as SQL for a person.
+    share of the concerned rows in which they are missing too, `unexplained` are the segments of those in which the
+    field alone is missing. `elsewhere` says what other datasets show on the same days. `unseen` are values that were
+    not `known` before. `figures` are sentences on what was measured beside. `meaning` is what the contract says a
+    missing value means, "" for nothing. `loss` is what the rule costs of the score, in points; `query` is the evidence
+    as SQL for a person.
     """
 
     dataset: str
@@ -42,10 +40,11 @@ class Finding:
     rows_at_risk: int = 0
     segments: Sequence[Segment] = ()
     together: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    top: Sequence[tuple[str, int]] = ()
+    unexplained: Sequence[Segment] = ()
+    elsewhere: Sequence[str] = ()
     unseen: Sequence[str] = ()
     known: Sequence[str] = ()
-    distinct: float | None = None
+    figures: Sequence[str] = ()
     meaning: str = ""
     fix_hint: str = ""
     loss: float = 0.0
@@ -61,7 +60,7 @@ def advise(finding: Finding) -> list[Advice]:
 def _advice(finding: Finding, symptom: str, segment: str, evidence: Sequence[str], cause: str, action: str) -> Advice:
     if finding.fix_hint:
         action = f"{action} The contract adds: {finding.fix_hint}"
-    shown = tuple(text for text in (finding.detail, *evidence) if text)
+    shown = tuple(text for text in (finding.detail, *evidence, *finding.figures) if text)
     return Advice(
         symptom,
         finding.dataset,
@@ -85,51 +84,74 @@ def _named(segments: Sequence[Segment], most: int = 3) -> str:
 
 def absent_events(finding: Finding) -> Iterator[Advice]:
     """Values missing together, on certain days: the event did not take place, and nothing in the record says so."""
-    days = [one for one in finding.segments if set(one.parts) <= TIME_PARTS]
-    partners = sorted(name for name, share in finding.together.items() if share >= TOGETHER_SHARE)
-    if finding.check not in MISSING_CHECKS or not partners or not (days or finding.meaning):
+    times = [one for one in finding.segments if set(one.parts) <= TIME_PARTS]
+    partners = absent_with(finding)
+    if not partners or not (times or finding.meaning):
         return
+    days = days_of(finding.segments)
     meaning = finding.meaning or "the event did not take place"
     evidence = [f"In these rows {', '.join(partners)} {'is' if len(partners) == 1 else 'are'} missing too."]
+    if times:
+        evidence.append(f"Most on: {_named(times)}.")
+    evidence += [f"{text}." for text in finding.elsewhere]
+    happened = ""
     if days:
-        evidence.append(f"Most on: {_named(days)}.")
+        shows = f", as {' and '.join(text.partition(' on ')[0] for text in finding.elsewhere)} shows"
+        event = f"a storm or similar event on these days{shows if finding.elsewhere else ''}"
+        happened = f" Most of it was on {spoken_days(days)}: {event}."
     yield _advice(
         finding,
         "absent_events",
-        "; ".join(one.name for one in days[:3]),
+        "; ".join(one.name for one in times[:3]),
         evidence,
-        f"{finding.field} is empty because {meaning}: it is not a fault of the collector.",
+        f"{finding.field} is empty because {meaning}: it is not a fault of the collector.{happened}",
         f"Collect a status with a reason for rows where {meaning}, and demand {finding.field} of the others only "
         "(check conditional_required); then a real gap shows.",
     )
 
 
+def absent_with(finding: Finding) -> list[str]:
+    """Return the fields that are missing in nearly all rows in which a field is missing."""
+    if finding.check not in MISSING_CHECKS:
+        return []
+    return sorted(name for name, share in finding.together.items() if share >= TOGETHER_SHARE)
+
+
+def days_of(segments: Sequence[Segment]) -> list[str]:
+    """Return the days that are segments of their own, in their order."""
+    return sorted(one.parts["date"] for one in segments if set(one.parts) == {"date"})
+
+
+def spoken_days(days: Sequence[str]) -> str:
+    """Return days as a person says them.
+
+    >>> spoken_days(["2013-02-08", "2013-02-09", "2013-03-06"])
+    '8 and 9 February 2013 and 6 March 2013'
+    """
+    months: dict[str, list[str]] = {}
+    for one in map(date.fromisoformat, days):
+        months.setdefault(f"{one:%B %Y}", []).append(str(one.day))
+    return _joined([f"{_joined(numbers)} {month}" for month, numbers in months.items()])
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def concentrated_nulls(finding: Finding) -> Iterator[Advice]:
-    """Missing values that one source, form or category holds."""
-    places = [one for one in finding.segments if not set(one.parts) <= TIME_PARTS and one.lift >= CONCENTRATED_LIFT]
+    """Missing values that one source, form or category holds, and that no absent event explains."""
+    explained = bool(list(absent_events(finding)))
+    found = finding.unexplained if explained else finding.segments
+    places = [one for one in found if not set(one.parts) <= TIME_PARTS and one.lift >= CONCENTRATED_LIFT]
     if finding.check in MISSING_CHECKS and places:
+        told = dataclasses.replace(finding, rows_at_risk=places[0].rows) if explained else finding
         yield _advice(
-            finding,
+            told,
             "concentrated_nulls",
             places[0].name,
             [f"Worst: {_named(places)}."],
             "A setting of the collector or form at that source lets the field be empty.",
             f"Make {finding.field or 'the field'} mandatory at {places[0].name}.",
-        )
-
-
-def sentinels(finding: Finding) -> Iterator[Advice]:
-    """Stand-ins for missing values."""
-    found = [(value, count) for value, count in finding.top if value in SENTINELS]
-    if found:
-        listed = ", ".join(f'"{value}" {count:,} times' for value, count in found)
-        yield _advice(
-            finding,
-            "sentinels",
-            "",
-            [f"{finding.field} has {listed}."],
-            "The tool that writes the file cannot leave a value empty.",
-            f"Allow {finding.field} to be empty at the source, and name these values in headrace.nullValues.",
         )
 
 
@@ -141,7 +163,7 @@ def near_categories(finding: Finding) -> Iterator[Advice]:
         yield _advice(
             finding,
             "near_categories",
-            "",
+            "values that are new",
             [f"Likely spellings of known values: {listed}."],
             f"{finding.field} is typed as free text.",
             "Offer a pick-list where it is entered, and map these pairs at ingest.",
@@ -163,21 +185,6 @@ def _edits(left: str, right: str) -> int:
         for column, other in enumerate(right, 1):
             diagonal, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, diagonal + (letter != other))
     return row[-1]
-
-
-def constant_field(finding: Finding) -> Iterator[Advice]:
-    """A column that always says the same."""
-    if finding.check == "profile" and finding.rows >= CONSTANT_ROWS and finding.distinct is not None:
-        if finding.distinct <= 1:
-            value = finding.top[0][0] if finding.top else "nothing"
-            yield _advice(
-                finding,
-                "constant_field",
-                "",
-                [f"{finding.field} is {value} in all of {finding.rows:,} rows."],
-                "It is collected out of habit, or it belongs to the file and not to the record.",
-                f"Stop collecting {finding.field}, or keep it once a file.",
-            )
 
 
 # check -> (symptom, cause, action); {place} is where it is concentrated.
@@ -257,4 +264,4 @@ def plain(finding: Finding) -> Iterator[Advice]:
 
 
 Rule = Callable[[Finding], Iterator[Advice]]
-RULES: tuple[Rule, ...] = (absent_events, concentrated_nulls, sentinels, near_categories, constant_field, plain)
+RULES: tuple[Rule, ...] = (absent_events, concentrated_nulls, near_categories, plain)

@@ -13,7 +13,7 @@ from headrace.schemas.sql_text import identifier, literal, table_name
 MOST_VALUES = 200
 MISSING = "(missing)"
 # Parts of a time that is there as a whole: they would name the same days a second time.
-_TIME_WORDS = frozenset({"year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "second"})
+TIME_WORDS = frozenset({"year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "second"})
 _SEGMENTING = frozenset({Kind.TEXT, Kind.WHOLE, Kind.BOOLEAN})
 _PREFIX, _SUFFIX = "countIf(", ")"
 
@@ -36,7 +36,7 @@ def row_condition(figure: str) -> str:
 
 def candidates(contract: Contract, without: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the fields whose values may name a segment: text, whole numbers and booleans that are not personal."""
-    left_out = {*without, *(_TIME_WORDS if contract.window.time_field else ())}
+    left_out = {*without, *(TIME_WORDS if contract.window.time_field else ())}
     return tuple(
         field.name
         for field in contract.fields
@@ -59,10 +59,11 @@ def _event(contract: Contract) -> str:
     return f"WITH {event_column(contract)} AS `_event`"
 
 
-def between(contract: Contract) -> str:
-    """Return the condition for event times from {since:Int64} to before {until:Int64}, in microseconds."""
-    moment = f"toUnixTimestamp64Micro(toDateTime64({event_column(contract)}, 6, 'UTC'))"
-    return f"{moment} >= {{since:Int64}} AND {moment} < {{until:Int64}}"
+def between(contract: Contract, since: int, until: int, *, arrival: bool = False) -> str:
+    """Return the condition for times from `since` to before `until`, in microseconds: of the event or of arrival."""
+    column = "`_ingested_at`" if arrival else event_column(contract)
+    moment = f"toUnixTimestamp64Micro(toDateTime64({column}, 6, 'UTC'))"
+    return f"({moment} >= {since:d} AND {moment} < {until:d})"
 
 
 def segment_query(contract: Contract, condition: str, columns: Sequence[tuple[str, ...]], where: str) -> str:
@@ -125,21 +126,32 @@ def sample_query(contract: Contract, condition: str, where: str, most: int) -> s
     )
 
 
-def constant_query(contract: Contract, names: Sequence[str]) -> str:
-    """Return the query for the rows, and for each field whether it has one value only and which."""
-    figures = ", ".join(
-        f"uniqUpTo(1)({identifier(name)}) + (countIf(isNull({identifier(name)})) > 0), "
-        f"substring(toString(any({identifier(name)})), 1, 64)"
-        for name in names
+def files_query(contract: Contract, condition: str, where: str) -> str:
+    """Return the query for (file, rows with the problem), the file with most of them first."""
+    return (
+        f"{_event(contract)} SELECT `_file`, count() AS failed FROM {table_name(contract.dataset)} "  # noqa: S608
+        f"WHERE {where} AND ifNull({condition}, false) GROUP BY `_file` ORDER BY failed DESC, `_file` LIMIT 1"
     )
-    return f"SELECT count(), {figures} FROM {table_name(contract.dataset)}"  # noqa: S608
 
 
-def evidence_query(contract: Contract, condition: str, columns: Sequence[str], since: int, until: int) -> str:
+def names_query(dataset: str, files: Sequence[str]) -> str:
+    """Return the query for the names of files by their ids."""
+    listed = ", ".join(map(literal, ["", *files]))
+    return (
+        "SELECT file, argMax(name, updated_at) FROM headrace.files "  # noqa: S608
+        f"WHERE dataset = {literal(dataset)} AND state != 'skipped' AND file IN ({listed}) GROUP BY file"
+    )
+
+
+def alone_condition(condition: str, partners: Sequence[str]) -> str:
+    """Return the condition for rows with the problem in which other fields are not all missing too."""
+    return f"({condition}) AND NOT ({' AND '.join(f'isNull({identifier(name)})' for name in partners)})"
+
+
+def evidence_query(contract: Contract, condition: str, columns: Sequence[str], where: str) -> str:
     """Return the evidence as a query that a person can paste: rows with the problem by the columns of a segment."""
     parts = dict(time_parts(contract))
     names = [f"{parts.get(name) or identifier(name)} AS {identifier('by_' + name.lstrip('_'))}" for name in columns]
-    where = between(contract).replace("{since:Int64}", str(since)).replace("{until:Int64}", str(until))
     figures = f"countIf(ifNull({condition}, false)) AS concerned, count() AS rows"
     order = f" GROUP BY {', '.join(str(n) for n in range(1, len(names) + 1))} ORDER BY concerned DESC LIMIT 20"
     return (

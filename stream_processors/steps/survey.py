@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.stream_processors.steps.advice import Advice, needed_rows, ranked
-from headrace.stream_processors.steps.advise import SENTINELS, nearest
+from headrace.stream_processors.steps.advise import nearest
 
 LEAST_ROWS: Final = 1_000
 _LEAST_CASES, _LEAST_TIMES = 5, 20
 _FEW_VALUES, _HALF_WIDTH = 50, 0.1
+SENTINELS = frozenset(
+    "-1 -99 -999 -9999 9999 99999 N/A NA n/a null NULL none None ? - unknown 1900-01-01 1970-01-01 0000-00-00".split()
+)
 _DIGIT = re.compile(r"\d")
 _DATES: Final = frozenset({"1900-01-01", "1970-01-01", "0000-00-00", "9999-12-31"})
 # In whole numbers without preference every fifth ends in 0 or 5.

@@ -1,5 +1,6 @@
 """Score, alert life and segments: what windows are worth, when people are told, and where a problem is."""
 
+import dataclasses
 import itertools
 import math
 import random
@@ -179,6 +180,17 @@ def test_missing_departures_are_traced_to_the_cancelled_days() -> None:
     assert advice.id == advise(storm())[0].id
 
 
+def test_cause_names_the_days_and_what_others_saw_on_them() -> None:
+    assert (
+        "Most of it was on 8 and 9 February 2013: a storm or similar event on these days." in advise(storm())[0].cause
+    )
+    [advice] = advise(
+        dataclasses.replace(storm(), elsewhere=["weather on these days: wind_speed 20 where 10 is usual"])
+    )
+    assert "a storm or similar event on these days, as weather shows." in advice.cause
+    assert "weather on these days: wind_speed 20 where 10 is usual." in advice.evidence
+
+
 def test_nulls_of_one_source_name_it() -> None:
     segments = rank([Counted({"device": "S9"}, 90, 100)], 100, 10_000)
     [advice] = advise(Finding("readings", "r", "null_rate", "temperature", segments=segments, rows_at_risk=100))
@@ -186,12 +198,19 @@ def test_nulls_of_one_source_name_it() -> None:
     assert "mandatory at device=S9" in advice.action
 
 
+def test_nulls_of_files_and_weekdays_that_the_absent_event_explains_name_no_source() -> None:
+    friday = rank([Counted({"weekday": "Friday", "_file": "fb4f"}, 500, 3_000)], 8_255, 336_776)
+    explained = dataclasses.replace(storm(), segments=[*storm().segments, *friday])
+    assert [advice.symptom for advice in advise(explained)] == ["absent_events"]
+    alone = rank([Counted({"origin": "LGA", "carrier": "MQ"}, 90, 1_000)], 100, 336_776)
+    both = advise(dataclasses.replace(explained, unexplained=alone))
+    assert {advice.symptom: advice.rows_at_risk for advice in both}["concentrated_nulls"] == 90
+
+
 @pytest.mark.parametrize(
     ("finding", "symptom"),
     [
-        (Finding("d", "r", "missing_rate", "x", top=[("-999", 40), ("1", 3)]), "sentinels"),
         (Finding("d", "r", "category_drift", "x", unseen=["Newyork"], known=["New York", "Boston"]), "near_categories"),
-        (Finding("d", "r", "profile", "x", rows=5_000, distinct=1.0, top=[("2013", 5_000)]), "constant_field"),
         (Finding("d", "r", "late_rate"), "late_records"),
         (Finding("d", "r", "unit_shift", "x"), "unit_shift"),
     ],

@@ -17,9 +17,10 @@ NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 def alert(**changed: Any) -> dict[str, Any]:
     plain: dict[str, Any] = dict.fromkeys(("observed", "bound", "window_start", "window_end"))
-    texts = dict.fromkeys(("trace_id", "owner", "unit", "field", "subject"), "")
+    texts = dict.fromkeys(("trace_id", "owner", "unit", "field", "subject", "file", "file_name", "advice_id"), "")
+    lists: dict[str, Any] = {"segments": [], "samples": [], "rows": 684, "rows_at_risk": 0, "dataset": "flights"}
     told = {"alert_id": "a", "severity": "warning", "state": "open", "silenced": False, "error": 0.0, "clock": "event"}
-    return plain | texts | told | {"message": "too many", "hint": "look", "raised_at": NOW} | changed
+    return plain | texts | lists | told | {"message": "too many", "hint": "look", "raised_at": NOW} | changed
 
 
 def test_alert_tells_state_window_field_and_error_bar() -> None:
@@ -28,6 +29,18 @@ def test_alert_tells_state_window_field_and_error_bar() -> None:
     assert "still: too many" in text
     assert "window 2026-11-23 08:00 to 2026-11-23 09:00 (event time); field dep_time" in text
     assert "seen 14.25 % ± 0.31, allowed 5 %" in text
+
+
+def test_alert_tells_rows_at_risk_where_they_are_and_its_advice() -> None:
+    segments = [{"name": "date=2013-02-09", "rows": 393, "share": 0.75, "lift": 23.4}]
+    found = {"segments": segments, "samples": [{"file": "02" * 8, "row": 7}], "advice_id": "abcdef0123456789"}
+    lines = sentence(alert(rows_at_risk=393, file_name="flights-02.csv", **found)).splitlines()
+    assert [line.strip() for line in lines[1:-1]] == [
+        "rows at risk 393 of 684; file flights-02.csv",
+        "where date=2013-02-09 (75% of them, 23.4 times its share)",
+        "look at 0202020202020202:7",
+        "advice abcdef012345: headrace advice flights",
+    ]
 
 
 def test_silenced_alert_says_so_and_a_file_alert_has_no_line_of_figures() -> None:
