@@ -253,6 +253,8 @@ def finding_of(contract: Contract, rule: CheckRule, alert: Mapping[str, Any], ev
         meaning=meaning,
         fix_hint=rule.fix_hint,
         detail=alert["message"],
-        loss=rule_gain(rule, contract.checks, alert["observed"], alert["bound"]),
+        loss=rule_gain(
+            rule, contract.checks, alert["observed"], alert["bound"], (alert["rows_at_risk"], alert["rows"])
+        ),
         query=evidence.query,
     )

@@ -77,10 +77,16 @@ def ranked(found: Iterable[Advice]) -> list[Advice]:
     return sorted(found, key=lambda one: (-one.weight, one.symptom, one.field, one.segment))
 
 
-def rule_gain(rule: CheckRule, rules: Sequence[CheckRule], observed: float | None, bound: float | None) -> float:
+def rule_gain(
+    rule: CheckRule,
+    rules: Sequence[CheckRule],
+    observed: float | None,
+    bound: float | None,
+    concerned: tuple[int, int] = (0, 0),
+) -> float:
     """Return how many points of the score a rule costs that fails with this value: its share of the weights x its loss.
 
-    `bound` is the alert's, for a rule whose check has bounds of its own.
+    `bound` is the alert's, for a rule whose check has bounds of its own; `concerned` are (rows at risk, rows).
 
     >>> rule = CheckRule("a", "null_rate", bounds=Bounds(upper=10.0))
     >>> rule_gain(rule, [rule, CheckRule("b", "range")], 15.0, None)
@@ -88,7 +94,8 @@ def rule_gain(rule: CheckRule, rules: Sequence[CheckRule], observed: float | Non
     """
     whole = sum(one.weight for one in rules)
     bounds = rule.bounds or (None if bound is None else Bounds(upper=bound))
-    lost = loss(Verdict(Outcome.FAIL, observed, bounds=bounds))
+    at_risk, rows = concerned
+    lost = loss(Verdict(Outcome.FAIL, observed, bounds=bounds, rows=rows, rows_at_risk=at_risk))
     return FULL * rule.weight / whole * lost if whole else 0.0
 
 

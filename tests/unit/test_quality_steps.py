@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -21,8 +22,9 @@ from headrace.stream_processors.steps.alert_life import (
     subject_of,
     transition_id,
 )
-from headrace.stream_processors.steps.score import Judged, loss, score, trend
+from headrace.stream_processors.steps.score import Judged, loss, rescored, score, trend
 from headrace.stream_processors.steps.segments import Counted, rank
+from headrace.stream_processors.steps.window_record import verdict_record
 
 F, P, N = Outcome.FAIL, Outcome.PASS, Outcome.NOT_CHECKED
 
@@ -36,9 +38,36 @@ def test_loss_grows_with_the_breach_and_stops_at_one() -> None:
     upper, lower = Bounds(upper=2.0), Bounds(lower=100.0)
     assert [loss(Verdict(F, value, bounds=upper)) for value in (2.5, 3.0, 4.0, 99.0)] == [0.25, 0.5, 1.0, 1.0]
     assert loss(Verdict(F, 75.0, bounds=lower)) == 0.25
-    assert loss(Verdict(F, 0.4, bounds=Bounds(upper=0.0))) == pytest.approx(0.4)
     assert loss(Verdict(F, math.nan, bounds=upper)) == 1.0
     assert loss(Verdict(F)) == 1.0
+    assert loss(Verdict(F, 5.0, bounds=Bounds(1.0, 9.0, inside=False))) == 1.0
+
+
+def test_loss_is_of_the_rows_that_a_finding_concerns() -> None:
+    nothing, few = Bounds(upper=0.0), Bounds(upper=2.0)
+    assert loss(Verdict(F, 1.0, bounds=nothing, rows=1_000_000, rows_at_risk=1)) == pytest.approx(1e-6)
+    assert loss(Verdict(F, 0.4, bounds=nothing, rows=1000, rows_at_risk=4)) == pytest.approx(0.004)
+    assert loss(Verdict(F, 3.0, bounds=few, rows=100, rows_at_risk=3)) == pytest.approx(0.5 * 0.03)
+    assert loss(Verdict(F, 50.0, bounds=few, rows=100, rows_at_risk=50)) == pytest.approx(0.5)
+    assert loss(Verdict(F, 1.0, bounds=nothing, rows=100, rows_at_risk=100)) == 1.0
+    found = score([Judged(CheckRule("u", "duplicate_key", ("id",)), Verdict(F, 1.0, 0.0, nothing, 1_000_000, 1))], [])
+    assert found.total == pytest.approx(99.9999)
+
+
+def test_stored_verdicts_give_the_score_that_the_window_had() -> None:
+    seeded = random.Random(7)
+    for _ in range(100):
+        rules = []
+        for number in range(8):
+            bounds = seeded.choice((Bounds(upper=2.0), Bounds(lower=3.0), Bounds(upper=0.0), Bounds(1.0, 9.0), None))
+            outcome, value = seeded.choice((F, P, N)), seeded.uniform(0, 12)
+            fields = tuple(seeded.sample(["x", "y", "z"], seeded.randint(0, 2)))
+            rule = CheckRule(str(number), "null_rate", fields, weight=seeded.uniform(0.5, 3))
+            verdict = Verdict(outcome, value, bounds=bounds, rows=100, rows_at_risk=seeded.randint(0, 100))
+            rules.append(Judged(rule, verdict))
+        found = score(rules, ["x", "y", "z"], critical={"x", "y"})
+        again = rescored([verdict_record(one, "", ()) for one in rules], critical={"x", "y"})
+        assert again == replace(found, unchecked=())
 
 
 def test_score_shows_the_worst_field_beside_the_mean_and_what_was_not_checked() -> None:
