@@ -22,6 +22,7 @@ from headrace.schemas.contract_fields import (
     read_strings,
 )
 from headrace.schemas.contract_findings import Findings, known_properties
+from headrace.schemas.contract_masking import MASKING_PROPERTIES
 from headrace.schemas.contract_promises import promise_keys, promise_levels
 from headrace.schemas.contract_rules import field_rules, record_rules
 from headrace.schemas.contract_window import read_window
@@ -171,7 +172,7 @@ def _read_rules(document: Document, fields: Sequence[ContractField], window: Win
     reader = CheckReader({field.name: field.type.type for field in fields}, critical, findings)
     for number, (found, known) in enumerate(zip(schema.properties, fields, strict=True)):
         where = (*place, "properties", number)
-        known_properties(found.custom_properties, (FIELD_NULLS, MISSING_MEANS), where, findings)
+        known_properties(found.custom_properties, (FIELD_NULLS, MISSING_MEANS, *MASKING_PROPERTIES), where, findings)
         field_rules(found, known, where, reader, findings)
     record_rules(schema, kinds, place, reader, findings)
     promise_keys(schema, place, reader)

@@ -5,6 +5,7 @@ import zoneinfo
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from headrace.schemas.contract_masking import Masking, read_masking
 from headrace.schemas.names import SAFE_NAME
 from headrace.schemas.odcs import CustomProperty, Property
 from headrace.schemas.problems import Place, Problem
@@ -40,8 +41,8 @@ class ContractField:
     `name` is the safe name everywhere downstream, `source_name` what the file calls it, `type` the field of the record
     schema. `zone` is the time zone that timestamps without one are in; empty: such a value does not fit. `null_values`
     are the spellings, next to the empty one, that mean a missing value in this field; `missing_means` says in words
-    what has happened where it is missing. `personal` fields (tag pii, or classification restricted or confidential) are
-    counted, and their values are shown nowhere.
+    what has happened where it is missing. `masking` is how values are shown beside sample rows; those of `personal`
+    fields (all that is not shown as it is) are counted, and no figure or sentence shows them.
     """
 
     name: str
@@ -52,8 +53,13 @@ class ContractField:
     zone: str = ""
     null_values: tuple[str, ...] = ()
     missing_means: str = ""
-    personal: bool = False
+    masking: Masking = Masking.SHOW
     critical: bool = False
+
+    @property
+    def personal(self) -> bool:
+        """Return True for a field whose values are not shown as they are."""
+        return self.masking is not Masking.SHOW
 
 
 def read_field(found: Property, nulls: tuple[str, ...], place: Place, problems: list[Problem]) -> ContractField:
@@ -73,7 +79,7 @@ def read_field(found: Property, nulls: tuple[str, ...], place: Place, problems: 
         zone=_zone(found, place, problems),
         null_values=tuple(dict.fromkeys((*nulls, *own_nulls))),
         missing_means=_missing_means(found, place, problems),
-        personal=_personal(found),
+        masking=read_masking(found, place, problems),
         critical=bool(found.critical_data_element),
     )
 
@@ -87,11 +93,6 @@ def _missing_means(found: Property, place: Place, problems: list[Problem]) -> st
         problems.append(Problem((*place, "customProperties"), f"{MISSING_MEANS} has a wrong value", said.value, hint))
         return ""
     return " ".join(said.value.split())
-
-
-def _personal(found: Property) -> bool:
-    tags = found.tags if isinstance(found.tags, list) else []
-    return "pii" in tags or (found.classification or "").lower() in {"restricted", "confidential"}
 
 
 def find_property(properties: Sequence[CustomProperty], name: str) -> CustomProperty | None:
