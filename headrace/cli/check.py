@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 from headrace.cli.contract import in_force
-from headrace.cli.report import moment_of
 from headrace.core.identity import check_dataset_name
 from headrace.core.vocabulary import Severity
 from headrace.errors import HeadraceError, WrongUse
 from headrace.runtime.reach import require_services
+from headrace.runtime.report.collect import moment_of, said
 from headrace.schemas.check_rules import Unit
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore, read_contract
@@ -24,6 +24,7 @@ from headrace.schemas.durations import spoken_duration
 from headrace.schemas.registry import Registry
 from headrace.settings import Settings
 from headrace.stream_processors.checks.base import Outcome
+from headrace.stream_processors.steps.score import score, trend
 from headrace.stream_processors.steps.stored_sql import MOST_SPANS, Span
 from headrace.stream_processors.steps.window_record import spoken, verdict_record
 from headrace.stream_processors.warehouse_verdicts import FileRules, Given, Judgement, WarehouseVerdicts
@@ -120,6 +121,7 @@ def _document(
     unseen: dict[str, str],
     masked: Collection[str],
 ) -> dict[str, Any]:
+    standings = _standings(contract, judgements)
     return {
         "dataset": contract.dataset,
         "contract_version": contract.version,
@@ -127,8 +129,9 @@ def _document(
         "failed_critical": breaches(contract, judgements, files),
         "windows": [
             {"start": one.start, "end": one.end, "file": one.file, "rows": one.rows}
+            | standing
             | {"verdicts": [verdict_record(g.judged, g.demand, masked) | {"basis": g.basis} for g in one.verdicts]}
-            for one in judgements
+            for one, standing in zip(judgements, standings, strict=True)
         ],
         "files": [vars(one) | {"failed": one.failed} for one in files],
         "rules_not_checked": unseen,
@@ -148,6 +151,8 @@ def _lines(
         what = what.replace("file", "files", 1) if span is Span.FILE else what.replace("window", "windows", 1)
     rows = sum(one.rows for one in judgements)
     yield f"{contract.dataset}, contract {contract.version}: {len(judgements):,} {what}, {rows:,} stored rows"
+    if judgements:
+        yield f"  {'newest' if len(judgements) > 1 else 'it has'}: {said(_standings(contract, judgements)[-1])}"
     if len(judgements) == MOST_SPANS:
         yield f"  only the newest {MOST_SPANS:,} were looked at"
     for place, rule in enumerate(contract.checks):
@@ -188,6 +193,26 @@ def _check_lines(
         told.append(f"not checked in {len(unchecked):,}: {spoken(given.judged, masked)}")
     if told:
         yield f"      {'; '.join(told)}"
+
+
+def _standings(contract: Contract, judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
+    """Return of each window what it is worth, and by how much more than the windows before it."""
+    names = [one.name for one in contract.fields]
+    critical = [one.name for one in contract.fields if one.critical]
+    scores: list[float] = []
+    found = []
+    for one in judgements:
+        judged = [given.judged for given in one.verdicts]
+        worth = score(judged, names, critical)
+        scores += [] if worth.total is None else [worth.total]
+        checked = {name for g in judged if g.verdict.outcome is not Outcome.NOT_CHECKED for name in g.rule.fields}
+        found.append(
+            {"score": worth.total, "trend": trend(scores) if scores and worth.total is not None else None}
+            | {"dimensions": dict(worth.dimensions), "worst_field": worth.worst_field, "worst_score": worth.worst_score}
+            | {"fields_checked": [name for name in names if name in checked]}
+            | {"fields_not_checked": [name for name in names if name not in checked]}
+        )
+    return found
 
 
 def _name(one: Judgement) -> str:

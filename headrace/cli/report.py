@@ -5,7 +5,6 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,14 @@ from headrace.cli.alerts import person
 from headrace.core.files import printable, write_atomically
 from headrace.core.identity import check_dataset_name
 from headrace.errors import WrongUse
-from headrace.runtime.quality_store import CLOCKS, MOST_WINDOWS, QualityStore, law_of_values, no_windows
+from headrace.runtime.quality_store import CLOCKS, QualityStore, law_of_values, no_windows
 from headrace.runtime.reach import require_services
-from headrace.runtime.report.data import ReportData
+from headrace.runtime.report.collect import collect, collect_all, kinds_of, mask_of, moment_of, said, standing
 from headrace.runtime.report.details import distinct
 from headrace.runtime.report.markup import moment, number, of_field, percent
 from headrace.runtime.report.masking import Mask
+from headrace.runtime.report.overview import overview_page
 from headrace.runtime.report.page import report_page
-from headrace.schemas.contract import Contract
 from headrace.schemas.durations import parse_duration
 from headrace.settings import Settings
 from headrace.stream_processors.steps.advice_life import DECISIONS
@@ -65,6 +64,7 @@ def profile(dataset: str, *, as_json: bool, start: str, last: str, clock: str | 
     if not console.is_terminal:
         console = Console(highlight=False, width=180)
     console.print(Text(title, style="bold"))
+    console.print(Text(("newest window: " if last else "") + said(found)))
     console.print(profile_table(found["fields"]))
     for one in found["fields"]:
         for name, figure in (("top", "top"), ("shapes", "shapes")):
@@ -112,6 +112,7 @@ def _profiled(
     width = int(whole["end"] - whole["start"]) // _MICROS
     span = f"{head['windows']} window(s) from {moment(head['start'], width)} to {moment(head['end'], width)}"
     title = f"{dataset}, {chosen} time, {span}: {head['rows']:,} rows"
+    head |= standing(store, whole, contract)
     kinds = kinds_of(contract)
     return head | {"fields": [mask.profile(one) | {"type": kinds.get(one["name"], "")} for one in fields]}, title
 
@@ -151,7 +152,8 @@ def profile_table(fields: list[dict[str, Any]]) -> Table:
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", required=False)
+@click.option("--all", "every", is_flag=True, help="One page for all datasets, as without DATASET.")
 @click.option(
     "--html", "target", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write."
 )
@@ -159,53 +161,27 @@ def profile_table(fields: list[dict[str, Any]]) -> Table:
     "--since", default="", help="Windows from then on: a time, or P7D before the newest. Else the newest 400."
 )
 @_CLOCK
-def report(dataset: str, *, target: Path, since: str, clock: str | None) -> None:
-    """Write a page about the quality of DATASET for people who do not work with it: one file, no script, under 1 MB."""
+def report(dataset: str | None, *, every: bool, target: Path, since: str, clock: str | None) -> None:
+    """Write a page about the quality of DATASET, or of all datasets, for people who do not work with the data.
+
+    One file, no script, nothing fetched, under 1 MB.
+    """
+    if dataset and every:
+        raise WrongUse(f'--all is for all datasets, and "{dataset}" is one of them', hint="leave one of them out")
     with _store() as (settings, store):
-        data = collect(store, settings, check_dataset_name(dataset), clock, since)
-    page = report_page(data).encode()
+        if dataset:
+            data = collect(store, settings, check_dataset_name(dataset), clock, since)
+            page, told = report_page(data), f"{len(data.windows)} windows of {dataset}"
+        else:
+            found, without = collect_all(store, settings, clock, since)
+            page = overview_page(found, without, time.time_ns() // 1000)
+            told = f"{len(found)} datasets" + (f", {len(without)} more without a closed window" if without else "")
+    content = page.encode()
     try:
-        write_atomically(target, page)
+        write_atomically(target, content)
     except OSError as error:
         raise WrongUse(f"{target} cannot be written: {error}", hint="name a file in a folder of yours") from error
-    click.echo(f"{target}: {len(data.windows)} windows of {dataset}, {len(page) / 1000:.0f} kB")
-
-
-def collect(store: QualityStore, settings: Settings, dataset: str, clock: str | None, since: str) -> ReportData:
-    """Return all that a report needs; raises WrongUse if no window is closed yet."""
-    chosen = clock or store.clock_of(dataset)
-    newest = store.newest(dataset, chosen)
-    if newest is None:
-        raise no_windows(dataset, chosen)
-    start = _since(since, newest["end"]) if since else 0
-    windows = store.windows(dataset, chosen, start, MOST_WINDOWS)
-    if not windows:
-        raise WrongUse(f'no closed window of "{dataset}" begins after {since}', hint="give an earlier --since")
-    contract = law_of_values(settings, dataset, newest["contract_version"])
-    mask = mask_of(contract)
-    rolled = roll_up(store.cells(dataset, chosen, windows[0]["start"], MOST_WINDOWS), mask.fields)
-    known = {one["name"] for one in rolled.fields}
-    # A window too large for a message has no states: then its own profile is better than none.
-    fields = [*rolled.fields, *(one for one in newest["fields"] if one["name"] not in known)]
-    names = [one.name for one in contract.fields] if contract else []
-    order = {name: at for at, name in enumerate(names)}
-    return ReportData(
-        dataset=dataset,
-        clock=chosen,
-        made_at=time.time_ns() // 1000,
-        windows=windows,
-        newest=newest,
-        fields=sorted(fields, key=lambda one: (order.get(one["name"], len(order)), one["name"])),
-        alerts=store.alerts(dataset),
-        advice=store.advice(dataset, 24),
-        files=store.files(dataset),
-        names=names,
-        critical=[one.name for one in contract.fields if one.critical] if contract else [],
-        description=contract.description if contract else "",
-        owner=contract.owner if contract else "",
-        kinds=kinds_of(contract),
-        mask=mask,
-    )
+    click.echo(f"{target}: {told}, {len(content) / 1000:.0f} kB")
 
 
 @click.command()
@@ -271,18 +247,6 @@ def advice_text(one: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def mask_of(contract: Contract | None) -> Mask:
-    """Return what is not shown; without a contract nothing is, since nobody can say what is personal."""
-    if contract is None:
-        return Mask(all_fields=True)
-    return Mask(frozenset(one.name for one in contract.fields if one.personal))
-
-
-def kinds_of(contract: Contract | None) -> dict[str, str]:
-    """Return the type of each field."""
-    return {one.name: one.type.type.value for one in contract.fields} if contract else {}
-
-
 @contextmanager
 def _store() -> Iterator[tuple[Settings, QualityStore]]:
     settings = Settings()
@@ -291,22 +255,8 @@ def _store() -> Iterator[tuple[Settings, QualityStore]]:
         yield settings, QualityStore(warehouse)
 
 
-def _since(text: str, end: int) -> int:
-    seconds = parse_duration(text)
-    return max(0, end - seconds * _MICROS) if seconds else moment_of(text, "--since")
-
-
 def _seconds(text: str, option: str) -> int:
     seconds = parse_duration(text.upper())
     if not seconds:
         raise WrongUse(f'{option} "{text}" is no length of time', hint="write P1D, P7D or PT6H")
     return seconds
-
-
-def moment_of(text: str, option: str) -> int:
-    """Return the time that an option names, in microseconds since 1970; UTC unless it says otherwise."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise WrongUse(f'{option} "{text}" is no time', hint="write 2013-02-08 or 2013-02-08T05:00Z") from error
-    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * _MICROS)

@@ -2,25 +2,29 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from headrace.errors import ContractInvalid, WrongUse
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore, contract_path, read_contract
 from headrace.schemas.registry import Registry
+from headrace.schemas.sql_text import identifier, table_name
 from headrace.settings import Settings
 from headrace.stream_processors.steps.advice import UNMEASURED_GAIN
 from headrace.stream_processors.steps.roll_up import PackedCells, cells_by_field
+from headrace.stream_processors.steps.score import Figures, rescored
 from headrace.transport.warehouse import Warehouse
 
 MOST_WINDOWS = 400
 CLOCKS = ("event", "arrival")
 _PLACE = "dataset = {dataset:String} AND clock = {clock:String} AND w.start >= fromUnixTimestamp64Micro({since:Int64})"
 _TIMES = "toUnixTimestamp64Micro(w.start) AS start, toUnixTimestamp64Micro(w.end) AS end"
+_JUDGED = ("outcome", "weight", *Figures._fields)
 _LIGHT = f"""
-SELECT {_TIMES}, revision, rows, rejected, score, worst_field, worst_score, checked,
+SELECT {_TIMES}, revision, rows, rejected, checked,
+    arrayMap(v -> ({", ".join(f"tupleElement(v, '{name}')" for name in _JUDGED)}), verdicts) AS judged,
     arrayMap(f -> (tupleElement(f, 'name'), tupleElement(f, 'rows'), tupleElement(f, 'nulls')), fields) AS missing
 FROM headrace.windows AS w WHERE {_PLACE} ORDER BY w.start DESC LIMIT {{most:UInt32}}
 """  # noqa: S608  what is put in is a constant
@@ -34,11 +38,27 @@ SELECT arrayMap(c -> (tupleElement(c, 'owner'), tupleElement(c, 'figure'), base6
 FROM headrace.window_entries AS w FINAL WHERE _deleted = 0 AND {_PLACE}
 ORDER BY w.start DESC, revision DESC LIMIT 1 BY w.start LIMIT {{most:UInt32}}
 """  # noqa: S608  what is put in is a constant
-_ALERTS = """
+_ALERT = """
 SELECT * EXCEPT (raised_at, window_start, window_end), toUnixTimestamp64Micro(a.raised_at) AS raised_at,
     toUnixTimestamp64Micro(a.window_start) AS window_start, toUnixTimestamp64Micro(a.window_end) AS window_end
-FROM headrace.alerts AS a WHERE dataset = {dataset:String}
-ORDER BY a.raised_at DESC LIMIT 1 BY if(subject = '', alert_id, subject) LIMIT {most:UInt32}
+FROM headrace.alerts AS a WHERE dataset = {dataset:String}"""
+# One delta may close many windows, whose transitions have its time: then the later window has the last word.
+_ALERTS = f"""{_ALERT}
+ORDER BY a.raised_at DESC, a.window_start DESC LIMIT 1 BY if(subject = '', alert_id, subject) LIMIT {{most:UInt32}}
+"""
+_WORST = f"""{_ALERT} AND state != 'resolved' AND clock = {{clock:String}}
+    AND a.window_start >= fromUnixTimestamp64Micro({{since:Int64}})
+ORDER BY rows_at_risk DESC, a.window_start LIMIT 1 BY rule LIMIT {{most:UInt32}}
+"""
+_HISTORY = f"""
+SELECT {_TIMES}, arrayMap(v -> (tupleElement(v, 'rule'), tupleElement(v, 'outcome'), tupleElement(v, 'observed'),
+    tupleElement(v, 'lower'), tupleElement(v, 'upper')), arrayFilter(v -> has({{rules:Array(String)}},
+    tupleElement(v, 'rule')), verdicts)) AS found
+FROM headrace.windows AS w WHERE {_PLACE} ORDER BY w.start DESC LIMIT {{most:UInt32}}
+"""  # noqa: S608  what is put in is a constant
+_DATASETS = """
+SELECT DISTINCT dataset FROM (SELECT dataset FROM headrace.window_entries WHERE _deleted = 0
+    UNION ALL SELECT dataset FROM headrace.files) ORDER BY dataset
 """
 _ADVICE = """
 SELECT * EXCEPT (raised_at), toUnixTimestamp64Micro(a.raised_at) AS raised_at FROM headrace.advice AS a
@@ -52,6 +72,16 @@ FROM headrace.files AS f WHERE dataset = {dataset:String} ORDER BY f.updated_at 
 """
 
 
+class Observed(NamedTuple):
+    """What one window says of one rule; `start` in microseconds since 1970."""
+
+    start: int
+    outcome: str
+    observed: float | None
+    lower: float | None
+    upper: float | None
+
+
 class QualityStore:
     """Reads; blocks for a round trip a call. The caller closes the warehouse."""
 
@@ -59,8 +89,15 @@ class QualityStore:
         self._warehouse = warehouse
 
     def windows(self, dataset: str, clock: str, since: int = 0, most: int = MOST_WINDOWS) -> list[dict[str, Any]]:
-        """Return the newest windows, oldest first, with `missing` as (field, rows, nulls) and without profiles."""
-        return list(self._rows(_LIGHT, dataset=dataset, clock=clock, since=since, most=most))[::-1]
+        """Return the newest windows, oldest first, with `missing` as (field, rows, nulls) and without profiles.
+
+        `score` is by today's definition, whatever it was when the window closed.
+        """
+        found = list(self._rows(_LIGHT, dataset=dataset, clock=clock, since=since, most=most))[::-1]
+        for one in found:
+            told = (dict(zip(_JUDGED, _values(judged), strict=True)) for judged in one.pop("judged"))
+            one["score"] = rescored(values | {"field": "", "dimension": ""} for values in told).total
+        return found
 
     def newest(self, dataset: str, clock: str) -> dict[str, Any] | None:
         """Return the newest closed window whole, None if there is none."""
@@ -81,6 +118,10 @@ class QualityStore:
         """Return the last word on each alert, the newest first."""
         return list(self._rows(_ALERTS, dataset=dataset, most=most))
 
+    def worst(self, dataset: str, clock: str, since: int, most: int = 12) -> list[dict[str, Any]]:
+        """Return of each rule the alert about windows from a moment on that concerned most rows, open or not by now."""
+        return list(self._rows(_WORST, dataset=dataset, clock=clock, since=since, most=most))
+
     def advice(self, dataset: str, most: int = 100) -> list[dict[str, Any]]:
         """Return the advice by rows at risk x gain x confidence, as it was ranked when it was given."""
         return list(self._rows(_ADVICE, dataset=dataset, most=most, least=UNMEASURED_GAIN))
@@ -88,6 +129,36 @@ class QualityStore:
     def files(self, dataset: str, most: int = 50) -> list[dict[str, Any]]:
         """Return what became of the newest files."""
         return list(self._rows(_FILES, dataset=dataset, most=most))
+
+    def history(
+        self, dataset: str, clock: str, since: int, rules: Sequence[str], most: int = MOST_WINDOWS
+    ) -> dict[str, list[Observed]]:
+        """Return what the windows from a moment on say of some rules, oldest first, by rule."""
+        found: dict[str, list[Observed]] = {rule: [] for rule in rules}
+        if not found:
+            return {}
+        rows = self._rows(_HISTORY, dataset=dataset, clock=clock, since=since, most=most, rules=list(rules))
+        for row in list(rows)[::-1]:
+            for rule, *figures in map(_values, row["found"]):
+                found[rule].append(Observed(row["start"], *figures))
+        return found
+
+    def rows_at(
+        self, dataset: str, places: Sequence[tuple[str, int]], names: Sequence[str]
+    ) -> dict[tuple[str, int], dict[str, Any]]:
+        """Return some columns of some stored rows by (file id, row); a row that is not stored is left out."""
+        listed = ", ".join(["_file", "_row", *map(identifier, names)])
+        query = (
+            f"SELECT {listed} FROM {table_name(dataset)} "  # noqa: S608  names go through identifier
+            "WHERE _file IN {files:Array(String)} AND _row IN {ordinals:Array(Int64)}"
+        )
+        wanted = {"files": sorted({file for file, _ in places}), "ordinals": sorted({row for _, row in places})}
+        found = {(row.pop("_file"), int(row.pop("_row"))): row for row in self._rows(query, **wanted)}
+        return {place: found[place] for place in places if place in found}
+
+    def datasets(self) -> list[str]:
+        """Return the names of all datasets that have a window or a file."""
+        return [row["dataset"] for row in self._rows(_DATASETS)]
 
     def clock_of(self, dataset: str) -> str:
         """Return the clock to look at: event time if the dataset has such windows."""
@@ -122,6 +193,13 @@ def law_of_values(settings: Settings, dataset: str, version: str) -> Contract | 
         finally:
             contracts.close()
             registry.close()
+
+
+def with_score(window: Mapping[str, Any], critical: Collection[str]) -> dict[str, Any]:
+    """Return a whole window with score, dimensions and worst field by today's definition."""
+    found = rescored(window["verdicts"], critical)
+    told = {"score": found.total, "dimensions": dict(found.dimensions), "field_scores": dict(found.fields)}
+    return {**window, **told, "worst_field": found.worst_field, "worst_score": found.worst_score}
 
 
 def no_windows(dataset: str, clock: str) -> WrongUse:

@@ -2,16 +2,19 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import polars as pl
 import pytest
 
+from headrace.runtime.quality_store import Observed
 from headrace.runtime.report.data import ReportData
 from headrace.runtime.report.markup import element, escape
 from headrace.runtime.report.masking import Mask
+from headrace.runtime.report.overview import overview_page
 from headrace.runtime.report.page import MOST_BYTES, report_page
+from headrace.runtime.report.samples import SampleRows
+from headrace.runtime.report.style import STYLE
 from headrace.stream_processors.checks.base import FieldFigure
 from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.sketches.distinct import Distinct
@@ -22,6 +25,7 @@ from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.sketches.tally import Tally
 from headrace.stream_processors.sketches.top import Top
 from headrace.stream_processors.steps.roll_up import cells_by_field, roll_up
+from headrace.testing.html import Page
 
 DAY = 86_400_000_000
 EVIL = "<script>alert(1)</script>\"'<img src=x onerror=y>"
@@ -56,8 +60,17 @@ def verdict(**changed: Any) -> dict[str, Any]:
 
 def alert(**changed: Any) -> dict[str, Any]:
     named = {"alert_id": "a", "subject": "s", "dataset": "orders", "rule": "mass_missing", "state": "open"}
-    told = {"severity": "critical", "observed": 7.0, "bound": 2.0, "rows": 100, "rows_at_risk": 7, "file_name": ""}
+    told = {
+        "severity": "critical",
+        "observed": 7.0,
+        "bound": 2.0,
+        "rows": 100,
+        "rows_at_risk": 7,
+        "file": "",
+        "file_name": "",
+    }
     texts = {"message": "too many", "hint": "look", "unit": "percent", "error": 0.25, "field": "mass", "segments": []}
+    texts |= {"reasons": {}, "samples": [], "clock": "event", "advice_id": ""}
     return (
         named
         | told
@@ -89,31 +102,9 @@ def data(fields: list[str] | None = None, windows: int = 3, **changed: Any) -> R
     return ReportData(dataset="orders", clock="event", **known)
 
 
-class Seen(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in {"meta", "br", "hr"}:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def parsed(page: str) -> Seen:
-    seen = Seen()
-    seen.feed(page)
-    assert not seen.open
+def parsed(page: str) -> Page:
+    seen = Page(page)
+    assert not seen.problems
     return seen
 
 
@@ -146,7 +137,7 @@ def test_page_is_well_formed_and_asks_nothing_of_anybody() -> None:
 
 def test_score_never_stands_alone() -> None:
     page = report_page(data())
-    assert "1 of 2 fields checked; not checked: who" in page
+    assert "Not checked: who" in page
     assert "its own score is 50.0 of 100" in page
     assert 'href="#field-mass"' in page
     assert 'id="field-mass"' in page
@@ -164,13 +155,22 @@ def test_what_comes_from_data_is_escaped_everywhere() -> None:
         description=EVIL,
         owner=EVIL,
         files=[
-            {"name": EVIL, "state": "rejected", "balanced": False, "reason": "x", "detail": EVIL, "rows_read": 0}
+            {
+                "name": EVIL,
+                "file": "f",
+                "state": "rejected",
+                "balanced": False,
+                "reason": "x",
+                "detail": EVIL,
+                "rows_read": 0,
+            }
             | {"rows_stored": 0, "rows_quarantined": 0, "updated_at": 0}
         ],
     )
     page = report_page(replace(shown, fields=[*shown.fields, *rows]))
-    seen = parsed(page)
+    seen = Page(page)
     assert not {"script", "img"} & set(seen.tags)
+    assert not [problem for problem in seen.problems if not problem.startswith("id field-")]
     assert not [name for name, _ in seen.attributes if name in {"onerror", "src"}]
     assert escape(EVIL) in page
 
@@ -227,6 +227,122 @@ def test_page_without_history_score_or_anything_else_still_reads() -> None:
     assert "Nothing needs attention just now" in page
     assert "no score" in page
     assert re.search(r"0 of 2.{0,60}fields", page)
+
+
+def full(**changed: Any) -> ReportData:
+    """Return data with everything that a page can show."""
+    seen = [Observed(at * DAY, "fail" if at == 2 else "pass", float(at), None, 1.0) for at in range(3)]
+    segment = {"name": "_file=f00", "rows": 3, "share": 0.5, "lift": 2.0}
+    one = alert(samples=[{"file": "f00", "row": 7}], segments=[segment], advice_id="b")
+    file_alert = alert(alert_id="f", subject="f", field="", reasons={"not_in_set": 2}, file="f00", clock="file")
+    past = [alert(alert_id="p", subject="p", rule="was", state="open", message="orders: it was bad; demanded: good")]
+    file = {"name": "may.csv", "file": "f00", "state": "balanced", "balanced": True, "reason": "", "detail": ""}
+    known: dict[str, Any] = {"alerts": [one, file_alert], "past": past, "history": {"mass_missing": seen, "was": seen}}
+    known["files"] = [file | {"rows_read": 1, "rows_stored": 1, "rows_quarantined": 0, "updated_at": 0}]
+    known["samples"] = {"a": SampleRows(("mass", "who"), frozenset({"mass"}), [(("f00", 7), ["missing", "#a1"])], True)}
+    return data(**(known | changed))
+
+
+def test_every_chart_has_words_and_every_part_of_a_page_is_where_it_may_be() -> None:
+    for page in (report_page(full()), report_page(data()), overview_page([full(), data()][:1], ["empty"], 0)):
+        assert parsed(page).charts
+    words = [chart["aria-label"] or "" for chart in parsed(report_page(full())).charts]
+    assert any(text.startswith("mass_missing in 3 windows") and "broken in 1, last 2 %" in text for text in words)
+    assert any(text.startswith("not in set: 2 rows") for text in words)
+
+
+def test_problem_says_what_since_when_where_and_what_to_do_and_shows_rows() -> None:
+    page = report_page(full())
+    assert "file may.csv" in page
+    assert "50 % of the cases, 2.0 times its share of all rows" in page
+    assert "may.csv, row 7" in page
+    assert "mass *" in page
+    assert "only equal values share" in page
+    assert "What to do: " in page
+    assert "It was bad." in page
+    assert "Demanded: good." in page
+
+
+def test_silenced_problem_is_under_alerts_alone() -> None:
+    page = report_page(full(alerts=[alert(silenced=True, message="orders: hush hush")], history={}))
+    assert page.count("hush hush") == 1
+    assert "open, silenced" in page
+
+
+def test_history_of_a_rule_on_a_personal_field_is_not_drawn() -> None:
+    shown = full(mask=Mask({"mass"}))
+    assert "mass_missing in 3 windows" not in report_page(shown)
+    assert "mass_missing in 3 windows" in report_page(full())
+
+
+def colours(scheme: str) -> dict[str, str]:
+    return dict(re.findall(r"--(\w+):(#[0-9a-f]{3,6})", scheme))
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_text_can_be_read_by_day_and_by_night() -> None:
+    light, dark = STYLE.split("prefers-color-scheme:dark", 1)
+    night = dark.split("}}", 1)[0]
+    by_scheme = {"light": colours(light), "dark": colours(light) | colours(night)}
+    assert len(colours(night)) == len(colours(light)), "a colour of the day would stay at night"
+    for scheme, found in by_scheme.items():
+        for text in ("ink", "soft", "accent", "good", "warn", "bad"):
+            for ground in ("paper", "card"):
+                bright, dim = sorted((luminance(found[text]), luminance(found[ground])), reverse=True)
+                assert (bright + 0.05) / (dim + 0.05) >= 4.5, (scheme, text, ground)
+
+
+def test_paper_has_the_evidence_and_the_colours_of_the_day() -> None:
+    printed = STYLE.split("@media print", 1)[1]
+    assert "details::details-content{content-visibility:visible" in printed
+    assert "display:none" not in printed.replace(".skip{display:none}", "")
+    assert "screen and (prefers-color-scheme:dark)" in STYLE
+    assert "url(" not in STYLE
+    assert "@import" not in STYLE
+
+
+def test_page_of_all_datasets_tells_the_worst_first_and_asks_nothing_of_anybody() -> None:
+    good = replace(data(alerts=[], advice=[]), dataset="fine")
+    bad = replace(full(), dataset="bad", owner="Ann")
+    page = overview_page([good, bad], ["empty"], DAY)
+    seen = parsed(page)
+    assert page.index('id="dataset-bad"') < page.index('id="dataset-fine"')
+    assert "3 datasets, 1 of them with findings that need attention" in page
+    assert "empty: no closed window yet" in page
+    for told in (
+        "owner: Ann",
+        "2 critical",
+        "1 of 2",
+        "90.0",
+        "Score of 3 windows",
+        "who: 3 % missing, usually",
+        "do.",
+    ):
+        assert told in page
+    assert "script" not in seen.tags
+    assert not [name for name, _ in seen.attributes if name.startswith("on") or name in {"src", "style"}]
+    assert "http" not in page.replace("http-equiv", "")
+    assert "Geheimrat" not in overview_page([secret(mask=Mask({"who"}))[0]], [], 0)
+    assert "Geheimrat" in overview_page([secret()[0]], [], 0)
+
+
+def test_page_of_many_datasets_stays_under_its_limit() -> None:
+    many = [replace(full(), dataset=f"a_rather_long_name_of_a_dataset_{at}") for at in range(500)]
+    page = overview_page(many, [f"empty_{at}" for at in range(500)], 0)
+    assert len(page.encode()) < MOST_BYTES
+    parsed(page)
+    assert "The first 60 datasets; the others are in the table." in page
+
+
+def test_page_of_no_dataset_reads() -> None:
+    assert "No dataset has a closed window yet" in overview_page([], [], 0)
+    parsed(overview_page([], [], 0))
 
 
 def test_void_elements_and_attributes_are_written_as_html_has_them() -> None:

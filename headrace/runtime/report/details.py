@@ -1,22 +1,23 @@
 """Below the charts: alerts, what to do, every field, the files, what was not checked, and how to read it all."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headrace.runtime.report.charts import histogram
-from headrace.runtime.report.data import ReportData
+from headrace.runtime.report.data import MOST_FIELDS, ReportData
 from headrace.runtime.report.markup import Markup, element, folded, joined, moment, number, of_field, percent, table
+from headrace.runtime.report.problems import place_name, with_files
 from headrace.runtime.report.summary import field_anchor, linked
 
-_MOST_CARDS, _TIME_DIGITS = 6, 19
+_MOST_CARDS, _TIME_DIGITS, _MOST_PLACES = 6, 19, 4
 _NO_ADVICE = element("p", "No advice: no finding calls for any.", class_="soft")
-_MOST_FIELDS, _MOST_TOP, _MOST_ALERTS, _MOST_UNCHECKED = 150, 8, 60, 60
+_MOST_TOP, _MOST_ALERTS, _MOST_UNCHECKED = 8, 60, 60
 _UNITS = {"percent": " %", "rows": " rows", "seconds": " s"}
 
 
 def alerts(data: ReportData) -> Markup:
     """Return the last word on each alert, open ones first."""
-    known = {one["name"] for one in data.fields}
+    known = data.carded
     closed = [one for one in data.alerts if one["state"] == "resolved"]
     rows = [_alert_row(data, one, known) for one in [*data.open_alerts, *closed][:_MOST_ALERTS]]
     told = f"{len(data.open_alerts)} not resolved, {len(closed)} resolved."
@@ -29,7 +30,10 @@ def _alert_row(data: ReportData, one: Mapping[str, Any], known: set[str]) -> lis
     unit = _UNITS.get(one["unit"], "")
     bar = f" ± {number(one['error'])}" if one["error"] else ""
     since = moment(one["window_start"], data.width) if one["window_start"] else moment(one["raised_at"])
-    where = ", ".join(f"{segment['name']} ({percent(segment['share'])})" for segment in one["segments"][:3])
+    files = data.file_names
+    where = ", ".join(
+        f"{place_name(segment['name'], files)} ({percent(segment['share'])})" for segment in one["segments"][:3]
+    )
     state = one["state"] + (", silenced" if one["silenced"] else "")
     tag = element(
         "span",
@@ -38,14 +42,16 @@ def _alert_row(data: ReportData, one: Mapping[str, Any], known: set[str]) -> lis
     )
     if one["state"] == "resolved":
         tag = Markup("")
-    seen = "-" if one["observed"] is None else f"{number(one['observed'])}{unit}{bar}"
-    bound = "-" if one["bound"] is None else f"{number(one['bound'])}{unit}"
+    # The share of a file's rows is a share, not percent.
+    said = percent if one["rule"] == "rejected_share" else lambda value: f"{number(value)}{unit}"
+    seen = "-" if one["observed"] is None else f"{said(one['observed'])}{bar}"
+    bound = "-" if one["bound"] is None else said(one["bound"])
     return [
         one["rule"],
         joined([tag, state]),
         since,
         linked(one["field"], known),
-        one["message"],
+        str(one["message"]).removeprefix(f"{data.dataset}: "),
         seen,
         bound,
         where or one["file_name"],
@@ -54,18 +60,45 @@ def _alert_row(data: ReportData, one: Mapping[str, Any], known: set[str]) -> lis
 
 
 def advice(data: ReportData) -> Markup:
-    """Return what to do, what wins most first: some as cards, the others as a table."""
-    known = {one["name"] for one in data.fields}
-    cards = [_advice_card(one, known) for one in data.advice[:_MOST_CARDS]]
+    """Return what to do, what wins most first: some as cards, the others as a table; the same action once."""
+    known = data.carded
+    grouped = [
+        {**one, **{name: with_files(one[name], data.file_names) for name in ("action", "segment")}}
+        for one in together(data.advice)
+    ]
+    cards = [_advice_card(one, known) for one in grouped[:_MOST_CARDS]]
     rows = [
         (one["action"], linked(one["field"], known), one["segment"], number(one["rows_at_risk"]), one["state"])
-        for one in data.advice[_MOST_CARDS:]
+        for one in grouped[_MOST_CARDS:]
     ]
     parts: list[object] = [element("div", *cards, class_="fields")] if cards else [_NO_ADVICE]
     if rows:
         headings = ("what to do", "field", "where", "rows at risk", "state")
         parts.append(folded(f"{len(rows)} more", table(headings, rows)))
     return element("section", element("h2", "What to do"), *parts, id="advice")
+
+
+def together(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return advice with the same action, field and state as one, which names its places; in the order given.
+
+    What it wins is that of the greatest: the places may overlap.
+
+    >>> one = {"action": "a", "field": "f", "state": "proposed", "segment": "x=1", "rows_at_risk": 2, "cause": "c"}
+    >>> together([one, one | {"segment": "x=2", "rows_at_risk": 3}])[0]["segment"]
+    'x=1; x=2'
+    """
+    groups: dict[tuple[object, ...], list[Mapping[str, Any]]] = {}
+    for one in found:
+        groups.setdefault((one["action"], one["field"], one["state"], one["cause"]), []).append(one)
+    merged = []
+    for group in groups.values():
+        places = list(
+            dict.fromkeys(part.strip() for one in group for part in one["segment"].split(";") if part.strip())
+        )
+        more = f" and {len(places) - _MOST_PLACES} more" if len(places) > _MOST_PLACES else ""
+        rows = max(one["rows_at_risk"] for one in group)
+        merged.append({**group[0], "segment": "; ".join(places[:_MOST_PLACES]) + more, "rows_at_risk": rows})
+    return merged
 
 
 def _advice_card(one: Mapping[str, Any], known: set[str]) -> Markup:
@@ -91,7 +124,7 @@ def _advice_card(one: Mapping[str, Any], known: set[str]) -> Markup:
 
 def fields(data: ReportData) -> Markup:
     """Return a card for each field: how complete, what values, how they are spread."""
-    shown = data.fields[:_MOST_FIELDS]
+    shown = data.fields[:MOST_FIELDS]
     checked, _ = data.coverage
     cards = [
         _field_card(
@@ -214,7 +247,12 @@ HOW_TO_READ = (
         "Window",
         "The data is judged in stretches of time, e.g. a day: by event time, when things happened, or by arrival.",
     ),
-    ("Score", "100 less the weighted share of what is demanded and not met. Read it with worst field and coverage."),
+    (
+        "Score",
+        "100 less what is lost: of each rule that fails, the share of the rows concerned times how far it is beyond "
+        "its bound, by weight. Read it with worst field and coverage: a mean hides a single bad field.",
+    ),
+    ("Usual", "The median of the earlier windows of this report."),
     ("Coverage", "What no rule looks at may be wrong unnoticed; the score says nothing about it."),
     ("±", "The figure is an estimate; the true value lies within this distance with high certainty. Others are exact."),
     ("Alert", "Open: found. Still: goes on. Resolved: as demanded again. Silenced: a person asked not to be told."),

@@ -10,6 +10,7 @@ _VOID = frozenset({"meta", "br", "hr", "rect", "line", "polyline", "circle"})
 _MICROS = 1_000_000
 _CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(9), 11, 12, *range(14, 32), 127)}
 TIMES = frozenset({"timestamp-micros", "date"})
+_NARROW = 2
 _GREAT, _SMALL = 1_000.0, 0.001
 
 
@@ -53,7 +54,8 @@ def table(
     headings: Iterable[str], rows: Iterable[Iterable[object]], caption: str = "", *, wide: bool = False
 ) -> Markup:
     """Return a table whose first column names the row; a wide one scrolls in its own box."""
-    head = element("tr", *(element("th", heading, scope="col") for heading in headings))
+    named = list(headings)
+    head = element("tr", *(element("th", heading, scope="col") for heading in named))
     body = []
     for row in rows:
         first, *rest = row
@@ -62,7 +64,7 @@ def table(
     return element(
         "div",
         element("table", title, element("thead", head), element("tbody", *body)),
-        class_="scroll wide" if wide else "scroll",
+        class_="scroll wide" if wide else "scroll narrow" if len(named) <= _NARROW else "scroll",
         tabindex="0",
         role="region",
         aria_label=caption or "table",

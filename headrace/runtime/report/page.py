@@ -1,6 +1,6 @@
 """The whole page: self-contained, no script, nothing asked of any other host."""
 
-from headrace.runtime.report import details, summary, trends
+from headrace.runtime.report import details, problems, summary, trends
 from headrace.runtime.report.data import ReportData
 from headrace.runtime.report.markup import Markup, element, joined, moment
 from headrace.runtime.report.style import STYLE, style_source
@@ -18,9 +18,9 @@ def report_page(data: ReportData) -> str:
     """Return the page as HTML. What is personal is taken out before anything is drawn."""
     shown = data.masked()
     sections = (
-        summary.findings(shown),
         summary.score_cards(shown),
         summary.changes(shown),
+        problems.problems(shown),
         details.advice(shown),
         trends.trends(shown),
         details.alerts(shown),
@@ -31,15 +31,20 @@ def report_page(data: ReportData) -> str:
     )
     body = element(
         "body",
-        element("a", "To the content", href="#findings", class_="skip"),
+        element("a", "To the content", href="#score", class_="skip"),
         _header(shown),
         element("main", *sections),
-        element("footer", element("p", "Made from counts and summaries alone, by headrace; no row was read for it.")),
+        element("footer", element("p", "Made by headrace from counts and summaries, and the few rows that are shown.")),
     )
-    return f"<!DOCTYPE html>\n{element('html', _head(shown), body, lang='en')}\n"
+    return whole(f"Data quality of {data.dataset}", body)
 
 
-def _head(data: ReportData) -> Markup:
+def whole(title: str, body: Markup) -> str:
+    """Return a page with its head: nothing in it is asked of anybody else."""
+    return f"<!DOCTYPE html>\n{element('html', _head(title), body, lang='en')}\n"
+
+
+def _head(title: str) -> Markup:
     return element(
         "head",
         element("meta", charset="utf-8"),
@@ -47,7 +52,7 @@ def _head(data: ReportData) -> Markup:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        element("title", f"Data quality of {data.dataset}"),
+        element("title", title),
         element("style", Markup(STYLE)),
     )
 
@@ -64,5 +69,6 @@ def _header(data: ReportData) -> Markup:
         "header",
         element("h1", f"Data quality: {data.dataset}"),
         joined([told]),
+        element("p", summary.lead(data), class_="lead"),
         element("p", " · ".join(filter(None, about)), class_="soft"),
     )

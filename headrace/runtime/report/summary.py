@@ -1,14 +1,16 @@
-"""The top of the page: what needs attention, the score and what it does not cover, and what changed."""
+"""The top of the page: all in three sentences, the score and what it does not cover, and what changed."""
 
 from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
+from headrace.runtime.report.charts import spark_line
 from headrace.runtime.report.data import ReportData, share_by_field
 from headrace.runtime.report.markup import Markup, element, joined, number, percent
 from headrace.stream_processors.steps.score import trend
 
-_MOST_FINDINGS, _MOST_CHANGES, _NAMED = 6, 5, 8
+_MOST_CHANGES, _NAMED = 5, 8
+_NO_CHART = Markup("")
 _FULL, _GOOD, _FAIR = 100.0, 95.0, 80.0
 
 
@@ -26,44 +28,55 @@ def linked(names: str, known: set[str]) -> Markup:
     return joined(parts)
 
 
-def findings(data: ReportData) -> Markup:
-    """Return the strip of what needs attention; each entry links to its field."""
-    known = {one["name"] for one in data.fields}
-    entries = [
-        _finding(one["severity"], one["message"], one["field"], known)
-        for one in data.open_alerts
-        if not one["silenced"]
-    ]
-    told = {(one["rule"], one["field"]) for one in data.open_alerts}
-    entries += [
-        _finding(one["severity"], f"{one['detail']}; demanded: {one['demand']}", one["field"], known)
-        for one in data.newest["verdicts"]
-        if one["outcome"] == "fail" and (one["rule"], one["field"]) not in told
-    ]
-    if not entries:
-        entries = [
-            element(
-                "li", element("span", "good", class_="tag good"), "Nothing needs attention just now.", class_="good"
-            )
-        ]
-    more = len(entries) - _MOST_FINDINGS
-    shown = entries[:_MOST_FINDINGS]
-    if more > 0:
-        shown.append(element("li", element("a", f"and {more} more, under Alerts", href="#alerts"), class_="info"))
-    return element(
-        "section", element("h2", "What needs attention"), element("ul", *shown, class_="strip"), id="findings"
-    )
-
-
-def _finding(severity: str, text: str, field: str, known: set[str]) -> Markup:
-    where = joined([" Field: ", linked(field, known), "."]) if field else ""
-    return element(
-        "li", element("span", severity, class_=f"tag {_class(severity)}"), text, ".", where, class_=_class(severity)
-    )
-
-
-def _class(severity: str) -> str:
+def severity_class(severity: str) -> str:
+    """Return the class of what has a severity."""
     return severity if severity in {"critical", "warning", "info"} else "info"
+
+
+def lead(data: ReportData) -> str:
+    """Return the report in a few sentences: how good, what is open, what nobody looked at."""
+    value, newest = data.newest["score"], data.label(data.newest)
+    score = f"{value:.1f} of 100 points" if value is not None else "no score, since no rule had a verdict"
+    open_now = [one for one in data.open_alerts if not one["silenced"]]
+    critical = sum(one["severity"] == "critical" for one in open_now)
+    finding = "1 finding needs" if len(open_now) == 1 else f"{len(open_now)} findings need"
+    told = f"{finding} attention" if open_now else "Nothing needs attention just now"
+    told += f", {critical} of them critical" if critical and len(open_now) > 1 else ""
+    checked, others = data.coverage
+    looked = "Rules look at every field."
+    if others:
+        looked = (
+            f"No rule looks at {len(others)} of {len(checked) + len(others)} fields: what is wrong there is not seen."
+        )
+    return f"The newest window, {newest}, has {score}: {moved(data)}. {told}. {looked}"
+
+
+def moved(data: ReportData) -> str:
+    """Return how the newest score differs from those before."""
+    scores = [one["score"] for one in data.windows if one["score"] is not None]
+    by = trend(scores) if scores else None
+    if by is None or data.newest["score"] is None:
+        return "no earlier windows to compare with"
+    if abs(by) < 0.05:
+        return "as usual (the median of the windows before)"
+    return f"{abs(by):.1f} points {'better' if by > 0 else 'worse'} than usual (the median of the windows before)"
+
+
+def grade(value: float | None) -> str:
+    """Return the class of a score's colour; the figure always stands beside it."""
+    if value is None:
+        return ""
+    return "good-text" if value >= _GOOD else "warn-text" if value >= _FAIR else "bad-text"
+
+
+def spark(data: ReportData) -> Markup:
+    """Return the score over time, small."""
+    points = [(data.label(one), one["score"]) for one in data.windows]
+    known = [value for _, value in points if value is not None]
+    if len(known) < 2:
+        return Markup("")
+    title = f"Score over {len(points)} windows: least {number(min(known))}, newest {number(known[-1])}"
+    return spark_line(points, title, min([*known, 90.0]), _FULL)
 
 
 def score_cards(data: ReportData) -> Markup:
@@ -83,17 +96,8 @@ def score_cards(data: ReportData) -> Markup:
 
 def _score(data: ReportData) -> Markup:
     value = data.newest["score"]
-    scores = [one["score"] for one in data.windows if one["score"] is not None]
-    moved = trend(scores) if scores else None
-    if moved is None or value is None:
-        told = "no earlier windows to compare with"
-    elif abs(moved) < 0.05:
-        told = "as usual (the median of the windows before)"
-    else:
-        told = f"{abs(moved):.1f} points {'better' if moved > 0 else 'worse'} than the median of the windows before"
-    shown = "no score" if value is None else f"{value:.1f}"
-    grade = "" if value is None else "good-text" if value >= _GOOD else "warn-text" if value >= _FAIR else "bad-text"
-    return _card("Score", element("span", shown, class_=grade), " of 100", told)
+    shown = element("span", "no score" if value is None else f"{value:.1f}", class_=grade(value))
+    return _card("Score", shown, " of 100", moved(data), spark(data))
 
 
 def _worst(data: ReportData) -> Markup:
@@ -105,7 +109,7 @@ def _worst(data: ReportData) -> Markup:
         return _card(
             title, "none", "", f"each {'critical field' if data.critical else 'field'} that is checked is as demanded"
         )
-    known = {one["name"] for one in data.fields}
+    known = data.carded
     return _card(title, linked(name, known), "", f"its own score is {value:.1f} of 100")
 
 
@@ -113,7 +117,7 @@ def _coverage(data: ReportData) -> Markup:
     checked, others = data.coverage
     total = len(checked) + len(others)
     named = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
-    told = f"{len(checked)} of {total} fields checked" + (f"; not checked: {named}" if others else "")
+    told = f"Not checked: {named}" if others else "Every field is checked"
     rules = len(data.newest["verdicts"])
     return _card(
         "Coverage",
@@ -129,11 +133,12 @@ def _volume(data: ReportData) -> Markup:
     return _card("Rows", number(rows), "", f"{number(rejected)} ({share}) were set aside because they break a rule")
 
 
-def _card(title: str, big: object, unit: str, told: str) -> Markup:
+def _card(title: str, big: object, unit: str, told: str, drawn: Markup = _NO_CHART) -> Markup:
     return element(
         "div",
         element("h3", title),
         element("div", big, element("small", unit), class_="big"),
+        drawn,
         element("p", told, class_="soft"),
         class_="card",
     )
@@ -148,14 +153,19 @@ def _dimensions(newest: Mapping[str, Any]) -> Markup:
 
 def changes(data: ReportData) -> Markup:
     """Return what differs most between the newest window and the median of those before."""
-    found = sorted(_changes(data), key=lambda one: -one[0])[:_MOST_CHANGES]
+    found = changed(data)
     if len(data.windows) < 2:
         body = element("p", "There is one window only; from the second on this says what changed.", class_="soft")
     elif not found:
         body = element("p", "Nothing moved much: volume and missing values are as in the windows before.")
     else:
-        body = element("ul", *(element("li", text) for _, text in found), class_="plain")
+        body = element("ul", *(element("li", text) for text in found), class_="plain")
     return element("section", element("h2", "What changed"), body, id="changes")
+
+
+def changed(data: ReportData) -> list[Markup]:
+    """Return the sentences of what changed most, the greatest change first."""
+    return [text for _, text in sorted(_changes(data), key=lambda one: -one[0])[:_MOST_CHANGES]]
 
 
 def _changes(data: ReportData) -> Iterator[tuple[float, Markup]]:
@@ -164,10 +174,11 @@ def _changes(data: ReportData) -> Iterator[tuple[float, Markup]]:
     *before, last = data.windows
     usual = median(one["rows"] for one in before)
     if usual and abs(last["rows"] - usual) / usual > 0.1:
-        moved = abs(last["rows"] - usual) / usual
+        by = abs(last["rows"] - usual) / usual
         word = "more" if last["rows"] > usual else "fewer"
-        told = f"{percent(moved)} {word} rows than usual: {number(last['rows'])}, usually {number(usual)}."
-        yield moved, element("span", told)
+        told = f"{percent(by)} {word} rows than usual: {number(last['rows'])}, usually {number(usual)}."
+        yield by, element("span", told)
+    known = data.carded
     now = share_by_field(last)
     earlier: dict[str, list[float]] = {}
     for window in before:
@@ -179,5 +190,7 @@ def _changes(data: ReportData) -> Iterator[tuple[float, Markup]]:
             continue
         was, share = median(earlier[name]), nulls / rows
         if abs(share - was) > 0.01:
-            link = element("a", name, href=f"#{field_anchor(name)}")
-            yield abs(share - was), joined([link, f": {percent(share)} missing, usually {percent(was)}."])
+            yield (
+                abs(share - was),
+                joined([linked(name, known), f": {percent(share)} missing, usually {percent(was)}."]),
+            )

@@ -47,29 +47,24 @@ def _missing(data: ReportData) -> Markup:
     rows = [(name, [_share(found.get(name)) for found in sums]) for name in names]
     rows.sort(key=lambda row: (-max((share or 0.0 for share in row[1]), default=0.0), row[0]))
     complete = sum(not any(row[1]) for row in rows)
-    shown = rows[:_MOST_FIELDS]
+    gaps = [row for row in rows if any(row[1])]
+    shown = gaps[:_MOST_FIELDS]
     labels = [data.label(group[0]) for group in groups]
     notes = [
-        f"Every field is a row, time goes to the right; {complete} of {len(rows)} fields were never missing a value."
+        f"{complete} of {len(rows)} fields were never missing a value. Each other one is a row; time goes to the right."
     ]
     if size > 1:
         notes.append(f"A column takes {size} windows together.")
-    if len(rows) > len(shown):
+    if len(gaps) > len(shown):
         notes.append(f"The {len(shown)} fields with the most missing values are shown.")
     worst = [
         (name, percent(max(share or 0.0 for share in shares)), percent(shares[-1] or 0.0)) for name, shares in shown
     ]
     numbers = folded("The numbers: missing values", table(("field", "most in a column", "newest"), worst))
     title = f"Share of missing values by field and time; {rows[0][0]} has most" if rows else "Missing values"
-    chart = heat_map(labels, shown, title)
-    return element(
-        "div",
-        element("h3", "Missing values by field"),
-        element("p", " ".join(notes), class_="soft"),
-        chart,
-        heat_legend(),
-        numbers,
-    )
+    drawn = [heat_map(labels, shown, title), heat_legend(), numbers] if shown else []
+    told = element("p", " ".join(notes if shown else notes[:1]), class_="soft")
+    return element("div", element("h3", "Missing values by field"), told, *drawn)
 
 
 def _sums(group: Sequence[object]) -> dict[str, tuple[int, int]]:
