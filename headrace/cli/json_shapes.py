@@ -102,6 +102,16 @@ class _Silence(TypedDict):
     why: Annotated[str, "The reason."]
 
 
+class _Standing(TypedDict):
+    score: Annotated[float | None, "What the window is worth, 0 to 100; null: no rule had a verdict."]
+    trend: Annotated[float | None, "Points more than the median of the windows before; null: there are none."]
+    dimensions: Annotated[dict[str, float], "Score by side of quality."]
+    worst_field: Annotated[str, "The critical field with the least score; empty: none."]
+    worst_score: Annotated[float | None, "Its score."]
+    fields_checked: Annotated[list[str], "Fields that a rule with a verdict looks at."]
+    fields_not_checked: Annotated[list[str], "The others."]
+
+
 class _Profile(TypedDict):
     dataset: Annotated[str, "The dataset."]
     clock: Annotated[str, "event or arrival."]
@@ -195,7 +205,9 @@ def _profile() -> Shape:
     kind = Shape("text", "Type of the field by the contract; empty: not known.")
     masked = Shape("true or false", "True: its values are not shown.", optional=True)
     fields = _plus(message("window").keys["fields"].each or Shape(""), masked=masked, type=kind)
-    return _plus(of_type(_Profile), fields=Shape("array", "The profile of each field.", each=fields))
+    return _plus(
+        of_type(_Profile), **of_type(_Standing).keys, fields=Shape("array", "The profile of each field.", each=fields)
+    )
 
 
 def _advice() -> Shape:
@@ -214,6 +226,7 @@ def _check() -> Shape:
     basis = Shape("text", "What it was computed from.")
     verdict = _plus(message("window").keys["verdicts"].each or Shape(""), basis=basis)
     window = {
+        **of_type(_Standing).keys,
         "start": Shape("number", "First moment of the window, seconds since 1970."),
         "end": Shape("number", "First moment after it."),
         "file": Shape("text", "With --clock file: the file's id."),
