@@ -4,7 +4,7 @@ import asyncio
 import functools
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,6 +26,7 @@ T = TypeVar("T")
 # An answer up to this size has its true status and counts even when it fails late.
 _HELD_BACK_BYTES: Final = 2**20
 _SPOOLED_BYTES: Final = 8 * 2**20
+_KILL_SECS: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -110,17 +111,30 @@ class Execution:
         output_format = choose_format(self._query, output, DEFAULT_FORMAT)
         pipe = ResultPipe(self._shop.pipes)
         statement = output.into(str(pipe.path), output_format)
-        running = asyncio.ensure_future(_on(self._shop.work, self._shop.jobs.select, job, statement))
+        queued = self._shop.work.submit(self._shop.jobs.select, job, statement)
+        running = asyncio.wrap_future(queued)
         leaving = asyncio.ensure_future(_until_left(receive))
         leaving.add_done_callback(functools.partial(_abandon, pipe))
         try:
             await self._stream(pipe, running, output_format)
         finally:
             leaving.cancel()
-            pipe.close()
-            if not running.done():
-                await asyncio.shield(_on(self._shop.control, self._shop.jobs.kill, job))
-            await asyncio.gather(running, return_exceptions=True)
+            await asyncio.shield(self._leave(job, queued, running, pipe))
+
+    async def _leave(
+        self, job: Job, queued: "Future[Answer]", running: "asyncio.Future[Answer]", pipe: ResultPipe
+    ) -> None:
+        """Remove the pipe once nothing will write to it: the engine would make a file of its name, and fill the disk.
+
+        A query that nobody waits for is not begun; one that has begun is killed, again if that was too early.
+        """
+        if not queued.cancel():
+            while not queued.done():
+                await _on(self._shop.control, self._shop.jobs.kill, job)
+                pipe.drain()
+                await asyncio.wait([running], timeout=_KILL_SECS)
+        await asyncio.gather(running, return_exceptions=True)
+        pipe.close()
 
     async def _stream(self, pipe: ResultPipe, running: "asyncio.Future[Answer]", output_format: str) -> None:
         encoder = encoder_for(self._reply.encoding)

@@ -65,7 +65,13 @@ class ResultPipe:
         self._abandoned = True
         self._readable.set()
 
+    def drain(self) -> None:
+        """Throw away what is in the pipe, so that a query which waits for room goes on to its end."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._descriptor, PIECE_BYTES):
+                pass
+
     def close(self) -> None:
-        """Remove the pipe. A query that still writes to it gets a broken pipe."""
+        """Remove the pipe. No query may write to it any more."""
         self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
