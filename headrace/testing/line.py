@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ _START_SECS, _STOP_SECS = 180.0, 90.0
 class RunningLine:
     """Starts the line in `home` (a temporary one if none is given) and stops it; use it from the main thread.
 
-    `environment` holds settings by their variables' names.
+    `environment` holds settings by their variables' names. Without the `with` block it gives commands on a home.
     """
 
     def __init__(self, home: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
@@ -43,6 +44,7 @@ class RunningLine:
         self.environment = os.environ | {"HEADRACE_HOME": str(self.home), "HEADRACE_KAFKA_HEAP_MB": "512"}
         self.environment |= environment or {}
         self.settings = Settings(home=self.home)
+        self._up: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "RunningLine":
         """Start and return when everything is ready. The line dies with this process, whatever becomes of that."""
@@ -50,31 +52,44 @@ class RunningLine:
         command = guarded_command([*AS_PERMITTED, *program] if permissions_need_help() else program)
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "up.out").open("wb") as output:
-            self._up = subprocess.Popen(command, env=self.environment, stdout=output, stderr=subprocess.STDOUT)
+            up = subprocess.Popen(command, env=self.environment, stdout=output, stderr=subprocess.STDOUT)
+        self._up = up
 
         def ready() -> bool:
-            if self._up.poll() is not None:
-                raise RuntimeError(f"headrace up: exit {self._up.poll()}\n{self._output()}")
+            if up.poll() is not None:
+                raise RuntimeError(f"headrace up: exit {up.poll()}\n{self.output()}")
             report = read_report(self.settings.paths())
             return report is not None and report["phase"] == "running"
 
-        wait_for(ready, _START_SECS, self._output)
+        wait_for(ready, _START_SECS, self.output)
         return self
 
-    def _output(self) -> str:
+    def output(self) -> str:
+        """Return what `headrace up` has printed."""
         return (self.home / "up.out").read_text(errors="replace")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal to `headrace up`, wait for its end and return its exit code."""
+        if self._up is None:
+            raise RuntimeError("the line is stopped already, or was never started")
+        up, self._up = self._up, None
+        up.send_signal(number)
+        try:
+            return up.wait(_STOP_SECS)
+        finally:
+            up.kill()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop the line and remove a temporary home."""
-        self._up.terminate()
+        """Stop the line, unless the block did, and remove a temporary home; RuntimeError if it did not stop well."""
         try:
-            self._up.wait(_STOP_SECS)
+            code = self.stop() if self._up else 0
+            if code and error is None:
+                raise RuntimeError(f"headrace up: exit {code} when it was stopped\n{self.output()}")
         finally:
-            self._up.kill()
-        if self._temporary:
-            self._temporary.cleanup()
+            if self._temporary:
+                self._temporary.cleanup()
 
     def headrace(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a headrace command on this home; raises RuntimeError with its output if it fails and `check` is set."""
