@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from headrace.stream_processors.sketches.grouped import Counted, Places, as_batch, counted_column
+from headrace.stream_processors.sketches.grouped import Counted, Places, as_batch, counted_column, unpacked
 from headrace.stream_processors.sketches.hashing import Hashes
 from headrace.stream_processors.sketches.packing import EqualByBytes, Reader, Whole
 
@@ -57,6 +57,11 @@ class Distinct(EqualByBytes):
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the different values of counted values."""
+        return unpacked(cls, found)
+
+    @classmethod
+    def packed(cls, found: Counted) -> list[bytes]:
+        """Return the different values of counted values as `pack` does, by window."""
         hashes = found.hashes
         order = np.argsort(hashes)
         rank = np.empty(len(order), np.intp)
@@ -66,14 +71,15 @@ class Distinct(EqualByBytes):
         first = found.window * size
         own = hashes[order][np.sort(first + rank[found.value]) - first]
         places, ranks = _places_and_ranks(hashes, PRECISION) if len(hashes) > EXACT_LIMIT else (order, order)
-        cells = {}
-        for start, at in found.slices():
-            if at.stop - at.start <= EXACT_LIMIT:
-                cells[start] = cls(own[at])
+        data, bodies = own.astype("<u8").tobytes(), []
+        for _start, at in found.slices():
+            size = at.stop - at.start
+            if size <= EXACT_LIMIT:
+                bodies.append(_FORM.pack(_EXACT, PRECISION, size) + data[8 * at.start : 8 * at.stop])
             else:
                 values = found.value[at]
-                cells[start] = cls(_no_hashes(), _highest(places[values], ranks[values], PRECISION))
-        return cells
+                bodies.append(cls(_no_hashes(), _highest(places[values], ranks[values], PRECISION)).pack())
+        return bodies
 
     @classmethod
     def of_hashes(cls, hashes: Hashes, precision: int = PRECISION, *, limit: int = EXACT_LIMIT) -> Self:

@@ -7,10 +7,11 @@ from typing import ClassVar, Self
 import numpy as np
 import polars as pl
 
-from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column
-from headrace.stream_processors.sketches.packing import Reader
+from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column, unpacked
+from headrace.stream_processors.sketches.packing import Reader, rows_bytes
 
 _BOTH = struct.Struct("<dd")
+_ROW = np.dtype([("low", "<f8"), ("high", "<f8")])
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,25 @@ class Extremes:
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the extremes of counted values."""
+        return unpacked(cls, found)
+
+    @classmethod
+    def packed(cls, found: Counted) -> list[bytes]:
+        """Return the extremes of counted values as `pack` does, by window."""
         numbers = found.numbers
         if not np.isfinite(numbers).all():
             keep = np.isfinite(numbers[found.value])
             window, values = found.window[keep], numbers[found.value[keep]]
         else:
             window, values = found.window, numbers[found.value]
-        cells = dict.fromkeys(found.starts.tolist(), cls())
+        bodies = [b""] * len(found.starts)
         if len(values):
             first = np.flatnonzero(np.diff(window, prepend=-1))
-            lows, highs = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
-            starts = found.starts[window[first]].tolist()
-            for start, low, high in zip(starts, lows.tolist(), highs.tolist(), strict=True):
-                cells[start] = cls(low, high)
-        return cells
+            both = np.empty(len(first), _ROW)
+            both["low"], both["high"] = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
+            for place, body in zip(window[first].tolist(), rows_bytes(both), strict=True):
+                bodies[place] = body
+        return bodies
 
     def merge(self, other: Self) -> Self:
         """Return the extremes of both samples."""

@@ -1,9 +1,9 @@
 """The one pass that all cells of a column share: how often each value occurs in each window."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from headrace.stream_processors.sketches.packing import Whole
 
 Places = NDArray[np.intp]
 Number = TypeVar("Number", np.int64, np.float64)
+Made_co = TypeVar("Made_co", covariant=True)
 # Counting in a table of every (window, value) is quicker than sorting as long as the table is not mostly empty.
 _TABLE_PER_ROW = 8
 _TABLE_LEAST = 4096
@@ -153,6 +154,24 @@ def counted_column(batch: pl.DataFrame, column: str | list[str]) -> Counted:
         return counted(batch[column], Windows.of(batch[WINDOW]))
     texts = [pl.col(name).cast(pl.String).fill_null("") for name in column]
     return counted(batch.select(pl.concat_str(texts, separator=" | ")).to_series(), Windows.of(batch[WINDOW]))
+
+
+class _PackedByWindow(Protocol[Made_co]):
+    """A kind of cell that is made as bytes of all windows at once."""
+
+    @classmethod
+    def packed(cls, found: Counted) -> list[bytes]: ...
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Made_co: ...
+
+
+def unpacked(
+    kind: type[_PackedByWindow[Made_co]], found: Counted, packed: Callable[[Counted], list[bytes]] | None = None
+) -> dict[int, Made_co]:
+    """Return cells by window start from the bytes that `kind` (or `packed`) makes of counted values."""
+    bodies = (packed or kind.packed)(found)
+    return {start: kind.unpack(body) for start, body in zip(found.starts.tolist(), bodies, strict=True)}
 
 
 def as_batch(values: pl.Series) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import polars as pl
 
 from headrace.stream_processors.sketches.extremes import Extremes
-from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column
+from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column, unpacked
 from headrace.stream_processors.sketches.moments import Moments
 from headrace.stream_processors.sketches.packing import Reader
 from headrace.stream_processors.sketches.top import TEXT_CHARACTERS, Top
@@ -42,9 +42,14 @@ class Lengths:
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the lengths of counted texts."""
+        return unpacked(cls, found)
+
+    @classmethod
+    def packed(cls, found: Counted) -> list[bytes]:
+        """Return the lengths of counted texts as `pack` does, by window."""
         lengths = found.translated(lengths_of(found.values))
-        extremes, moments = Extremes.from_counted(lengths), Moments.from_counted(lengths)
-        return {start: cls(extremes[start], moments[start]) for start in extremes}
+        both = zip(Moments.packed(lengths), Extremes.packed(lengths), strict=True)
+        return [moments + extremes for moments, extremes in both]
 
     def merge(self, other: Self) -> Self:
         """Return the lengths of both."""
@@ -85,4 +90,9 @@ def shapes_of(texts: pl.Series) -> pl.Series:
 
 def shapes(found: Counted) -> dict[int, Top]:
     """Return the most frequent shapes of counted texts by window."""
-    return Top.from_counted(found.translated(shapes_of(found.values)))
+    return unpacked(Top, found, packed_shapes)
+
+
+def packed_shapes(found: Counted) -> list[bytes]:
+    """Return the most frequent shapes as `Top.pack` does, by window."""
+    return Top.packed(found.translated(shapes_of(found.values)))

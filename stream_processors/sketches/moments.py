@@ -8,12 +8,13 @@ from typing import ClassVar, Self
 import numpy as np
 import polars as pl
 
-from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column
-from headrace.stream_processors.sketches.packing import Reader
+from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column, unpacked
+from headrace.stream_processors.sketches.packing import Reader, rows_bytes
 
 # Squares of greater numbers do not fit a double.
 LARGEST = 1e150
 _ALL = struct.Struct("<qdd")
+_ROW = np.dtype([("n", "<i8"), ("mean", "<f8"), ("m2", "<f8")])
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,15 @@ class Moments:
 
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
-        """Return the moments of counted values; the squares are of distances from the window's mean."""
+        """Return the moments of counted values."""
+        return unpacked(cls, found)
+
+    @classmethod
+    def packed(cls, found: Counted) -> list[bytes]:
+        """Return the moments of counted values as `pack` does, by window.
+
+        The squares are of distances from the window's mean.
+        """
         known = found.numbers
         usable = np.abs(known) <= LARGEST
         numbers, counts = known[found.value], found.count
@@ -58,9 +67,10 @@ class Moments:
         # Shares before the sum: the sum of 1e150 over many rows would still fit, its square would not.
         mean = found.summed(numbers * (counts / divisor[found.window]))
         distance = numbers - mean[found.window]
-        m2 = found.summed(counts * distance * distance)
-        rows = zip(found.starts.tolist(), n.tolist(), mean.tolist(), m2.tolist(), strict=True)
-        return {start: cls(count, average + 0.0, squares) for start, count, average, squares in rows}
+        rows = np.empty(len(n), _ROW)
+        rows["n"], rows["mean"] = n, mean + 0.0
+        rows["m2"] = found.summed(counts * distance * distance)
+        return rows_bytes(rows)
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both samples (Chan's formula)."""

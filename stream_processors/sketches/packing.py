@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 Whole = NDArray[np.int64]
 _WIDTHS = ((1, "<u1", 1 << 8), (2, "<u2", 1 << 16), (4, "<u4", 1 << 32), (8, "<u8", 1 << 63))
-_LENGTH = struct.Struct("<I")
+_LIMITS = [limit for _, _, limit in _WIDTHS]
+LENGTH = struct.Struct("<I")
 _BYTE = 256
 _FORMS = {width: form for width, form, _ in _WIDTHS}
 
@@ -52,10 +53,38 @@ def whole_bytes(values: Whole | Sequence[int]) -> bytes:
     raise ValueError(f"{greatest} does not fit 8 bytes")
 
 
+def whole_runs(values: Whole, starts: Whole, stops: Whole) -> list[bytes]:
+    r"""Return `whole_bytes` of each run `values[start:stop]`; runs are in order and do not overlap.
+
+    >>> whole_runs(np.array([1, 300, 2]), np.array([0, 1, 3]), np.array([1, 3, 3]))
+    [b'\x01\x01', b'\x02,\x01\x02\x00', b'\x01']
+    """
+    if not len(starts):
+        return []
+    edges = np.stack((starts, stops), axis=1).ravel()
+    # Of an empty run reduceat gives the number at its start; one more number lets runs begin at the end.
+    greatest = np.maximum.reduceat(np.append(values, 0), edges)[::2]
+    narrow = np.searchsorted(_LIMITS, np.where(starts < stops, greatest, 0), side="right")
+    if narrow.max() >= len(_WIDTHS):
+        raise ValueError(f"{greatest.max()} does not fit 8 bytes")
+    forms = [(bytes((width,)), width, values.astype(form).tobytes()) for width, form, _ in _WIDTHS[: narrow.max() + 1]]
+    found = []
+    for place, start, stop in zip(narrow.tolist(), starts.tolist(), stops.tolist(), strict=True):
+        head, width, data = forms[place]
+        found.append(head + data[start * width : stop * width])
+    return found
+
+
+def rows_bytes(rows: NDArray[Any]) -> list[bytes]:
+    """Return each item of an array of one dimension as its bytes."""
+    size, data = rows.itemsize, rows.tobytes()
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
 def texts_bytes(texts: Sequence[str]) -> bytes:
     """Return texts as their lengths in characters and their UTF-8 with its length; their count is not kept."""
     encoded = "".join(texts).encode()
-    return whole_bytes([*map(len, texts)]) + _LENGTH.pack(len(encoded)) + encoded
+    return whole_bytes([*map(len, texts)]) + LENGTH.pack(len(encoded)) + encoded
 
 
 class Reader:
@@ -86,7 +115,7 @@ class Reader:
     def texts(self, count: int) -> list[str]:
         """Return the next texts."""
         ends = list(itertools.accumulate(self.whole(count).tolist(), initial=0))
-        (length,) = self.fields(_LENGTH)
+        (length,) = self.fields(LENGTH)
         joined = self.raw(length).decode()
         if ends[-1] != len(joined):
             raise ValueError(f"{len(joined)} characters for texts of {ends[-1]}")

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column
-from headrace.stream_processors.sketches.packing import EqualByBytes, Reader, Whole, whole_bytes
+from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column, unpacked
+from headrace.stream_processors.sketches.packing import EqualByBytes, Reader, Whole, rows_bytes, whole_bytes, whole_runs
 
 RELATIVE_ERROR = 0.01
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
@@ -20,6 +20,7 @@ _LOG = math.log(_GAMMA)
 # and those of negative numbers are below, so that bins sort as their values do.
 _OFFSET = 40_000
 _HEAD = struct.Struct("<Ii")
+_HEAD_ROW = np.dtype([("size", "<u4"), ("first", "<i4")])
 
 
 def _no_numbers() -> Whole:
@@ -55,11 +56,26 @@ class Quantiles(EqualByBytes):
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the bins of counted values."""
+        return unpacked(cls, found)
+
+    @classmethod
+    def packed(cls, found: Counted) -> list[bytes]:
+        """Return the bins of counted values as `pack` does, by window."""
         finite = np.isfinite(found.numbers)
         bins, codes = np.unique(_keys(np.where(finite, found.numbers, 0.0)), return_inverse=True)
         binned = found.recoded(np.where(finite, codes, -1), pl.Series(bins))
-        own, counts = bins[binned.value], binned.count
-        return {start: cls(own[at], counts[at]) for start, at in binned.slices()}
+        own = bins[binned.value]
+        edges = np.asarray(binned.bounds)
+        filled = np.flatnonzero(edges[1:] > edges[:-1])
+        starts, stops = edges[filled], edges[filled + 1]
+        heads = np.empty(len(filled), _HEAD_ROW)
+        heads["size"], heads["first"] = stops - starts, own[starts]
+        steps = whole_runs(np.diff(own, prepend=0), starts + 1, stops)
+        counts = whole_runs(binned.count, starts, stops)
+        bodies = [b""] * len(found.starts)
+        for place, *parts in zip(filled.tolist(), rows_bytes(heads), steps, counts, strict=True):
+            bodies[place] = b"".join(parts)
+        return bodies
 
     @cached_property
     def n(self) -> int:

@@ -1,5 +1,7 @@
 """Cells as bytes that say what they are."""
 
+from collections.abc import Sequence
+
 from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.sketches.distinct import Distinct
 from headrace.stream_processors.sketches.extremes import Extremes
@@ -40,6 +42,12 @@ def pack_cell(cell: Cell) -> bytes:
     True
     """
     return _HEADS[type(cell)] + cell.pack()
+
+
+def packed_cells(kind: type[Cell], bodies: Sequence[bytes]) -> list[bytes]:
+    """Return cells of a kind, given as `pack` returns them, as `pack_cell` does."""
+    head = _HEADS[kind]
+    return [head + body for body in bodies]
 
 
 def split_packed(data: bytes, most_bytes: int) -> list[bytes]:

@@ -6,10 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
+import numpy as np
 import polars as pl
 
 from headrace.stream_processors.sketches.grouped import as_batch, counted_column
-from headrace.stream_processors.sketches.packing import EqualByBytes, Reader, texts_bytes, whole_bytes
+from headrace.stream_processors.sketches.packing import (
+    EqualByBytes,
+    Reader,
+    Whole,
+    texts_bytes,
+    whole_bytes,
+    whole_runs,
+)
 
 _HEAD = struct.Struct("<I")
 
@@ -41,6 +49,22 @@ class Tally(EqualByBytes):
             )
             for start, at in found.slices()
         }
+
+    @classmethod
+    def packed(cls, columns: Mapping[str, Whole]) -> list[bytes]:
+        """Return tallies as `pack` does, one for each place of the columns, which hold a count by name."""
+        names = sorted(columns)
+        counts = np.stack([columns[name] for name in names], axis=1)
+        used = counts > 0
+        stops = np.cumsum(used.sum(axis=1))
+        sizes = np.diff(stops, prepend=0)
+        pattern = used @ (1 << np.arange(len(names)))
+        endings = {
+            int(own): _names_bytes(tuple(name for place, name in enumerate(names) if own >> place & 1))
+            for own in np.unique(pattern)
+        }
+        runs = zip(sizes.tolist(), whole_runs(counts[used], stops - sizes, stops), pattern.tolist(), strict=True)
+        return [_HEAD.pack(size) + run + endings[own] for size, run, own in runs]
 
     def __getitem__(self, name: str) -> int:
         return self.counts.get(name, 0)

@@ -1,5 +1,6 @@
 """The most frequent values."""
 
+import itertools
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,13 +10,22 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from headrace.stream_processors.sketches.grouped import Counted, Places, as_batch, counted_column
-from headrace.stream_processors.sketches.packing import Reader, Whole, texts_bytes, whole_bytes
+from headrace.stream_processors.sketches.grouped import Counted, Places, as_batch, counted_column, unpacked
+from headrace.stream_processors.sketches.packing import (
+    LENGTH,
+    Reader,
+    Whole,
+    rows_bytes,
+    texts_bytes,
+    whole_bytes,
+    whole_runs,
+)
 
 CAPACITY = 64
 TEXT_CHARACTERS = 64
 _LARGEST_KEY = 1 << 62
 _HEAD = struct.Struct("<HHqq")
+_HEAD_ROW = np.dtype([("capacity", "<u2"), ("size", "<u2"), ("total", "<i8"), ("error", "<i8")])
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,11 @@ class Top:
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the most frequent of counted values."""
+        return unpacked(cls, found)
+
+    @classmethod
+    def packed(cls, found: Counted) -> list[bytes]:
+        """Return the most frequent of counted values as `pack` does, by window."""
         if found.values.dtype in {pl.String, pl.Binary}:
             texts = texts_of(found.values)
             if (texts.str.len_bytes() > TEXT_CHARACTERS).any():
@@ -64,19 +79,8 @@ class Top:
         # Windows stand from last to first: of each the first CAPACITY and one more, which says what is taken off.
         ends = len(order) - np.searchsorted(window, np.arange(len(found.starts) + 1))
         shown = order[np.arange(len(order)) - ends[window[order] + 1] <= CAPACITY]
-        own, listed = codes[shown].tolist(), count[shown].tolist()
-        sizes = np.minimum(ends[:-1] - ends[1:], CAPACITY + 1).tolist()
-        cells, at = {}, len(own)
-        rows = zip(found.starts.tolist(), found.known.tolist(), rare.tolist(), sizes, strict=True)
-        for start, total, error, size in rows:
-            at -= size
-            counts, least = listed[at : at + size], 0
-            if size > CAPACITY:
-                least = counts.pop()
-                counts = [number - least for number in counts if number > least]
-            mine = tuple([names[value] for value in own[at : at + len(counts)]])
-            cells[start] = cls(CAPACITY, mine, tuple(counts), total, error + least)
-        return cells
+        sizes = np.minimum(ends[:-1] - ends[1:], CAPACITY + 1)
+        return _packed(_Listed(codes[shown], count[shown], sizes[::-1]), names, found.known[::-1], rare[::-1])[::-1]
 
     @classmethod
     def from_counts(cls, counts: Iterable[tuple[str, int]], total: int, error: int, capacity: int) -> Self:
@@ -116,6 +120,38 @@ class Top:
         texts = reader.texts(size)
         reader.end()
         return cls(capacity, tuple(texts), tuple(counts), total, error)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Values by window, at most one more than is kept: places in the names, counts, and how many each window has."""
+
+    codes: Places
+    counts: Whole
+    sizes: Whole
+
+
+def _packed(listed: _Listed, names: list[str], totals: Whole, rare: Whole) -> list[bytes]:
+    """Return the bodies of windows; where there is one value more than is kept, its count is taken from the others."""
+    stops = np.cumsum(listed.sizes)
+    full = listed.sizes > CAPACITY
+    least = np.zeros(len(stops), np.int64)
+    least[full] = listed.counts[stops[full] - 1]
+    counts = listed.counts - np.repeat(least, listed.sizes)
+    kept = counts > 0
+    codes, counts = listed.codes[kept], counts[kept]
+    edges = np.concatenate(([0], np.cumsum(kept)))
+    edges = edges[np.concatenate(([0], stops))]
+    starts, stops = edges[:-1], edges[1:]
+    heads = np.empty(len(stops), _HEAD_ROW)
+    heads["capacity"], heads["size"], heads["total"], heads["error"] = CAPACITY, stops - starts, totals, rare + least
+    lengths = np.fromiter(map(len, names), np.int64, len(names))[codes]
+    own = codes.tolist()
+    texts = [
+        "".join([names[code] for code in own[low:high]]).encode() for low, high in itertools.pairwise(edges.tolist())
+    ]
+    parts = (rows_bytes(heads), whole_runs(counts, starts, stops), whole_runs(lengths, starts, stops))
+    return [b"".join((*made, LENGTH.pack(len(text)), text)) for *made, text in zip(*parts, texts, strict=True)]
 
 
 def texts_of(values: pl.Series) -> pl.Series:

@@ -107,11 +107,10 @@ def _add_profile(deltas: Sequence[WindowDelta], known: RecordField, found: Count
     """Add the cells of one field to its windows, which are those of `found` in order."""
     for delta in deltas:
         delta.fields[known.name] = {}
-    by_start = dict(zip(found.starts.tolist(), deltas, strict=True))
     for figure, cells in field_cells(found, known.type).items():
         name = figure.value
-        for start, cell in cells.items():
-            by_start[start].fields[known.name][name] = pack_cell(cell)
+        for delta, cell in zip(deltas, cells, strict=True):
+            delta.fields[known.name][name] = cell
 
 
 def _prepared(frame: pl.DataFrame, fields: Sequence[RecordField], spec: WindowSpec, origin: Origin) -> pl.DataFrame:
