@@ -1,5 +1,6 @@
 """How many different values there are: exact while they are few, then estimated (HyperLogLog)."""
 
+import itertools
 import math
 import struct
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class Distinct(EqualByBytes):
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the different values of counted values."""
-        return unpacked(cls, found)
+        return unpacked(found, cls.packed(found), cls.unpack)
 
     @classmethod
     def packed(cls, found: Counted) -> list[bytes]:
@@ -72,12 +73,11 @@ class Distinct(EqualByBytes):
         own = hashes[order][np.sort(first + rank[found.value]) - first]
         places, ranks = _places_and_ranks(hashes, PRECISION) if len(hashes) > EXACT_LIMIT else (order, order)
         data, bodies = own.astype("<u8").tobytes(), []
-        for _start, at in found.slices():
-            size = at.stop - at.start
-            if size <= EXACT_LIMIT:
-                bodies.append(_FORM.pack(_EXACT, PRECISION, size) + data[8 * at.start : 8 * at.stop])
+        for start, stop in itertools.pairwise(found.bounds):
+            if stop - start <= EXACT_LIMIT:
+                bodies.append(_FORM.pack(_EXACT, PRECISION, stop - start) + data[8 * start : 8 * stop])
             else:
-                values = found.value[at]
+                values = found.value[start:stop]
                 bodies.append(cls(_no_hashes(), _highest(places[values], ranks[values], PRECISION)).pack())
         return bodies
 

@@ -41,7 +41,7 @@ class Extremes:
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the extremes of counted values."""
-        return unpacked(cls, found)
+        return unpacked(found, cls.packed(found), cls.unpack)
 
     @classmethod
     def packed(cls, found: Counted) -> list[bytes]:

@@ -1,9 +1,9 @@
 """The one pass that all cells of a column share: how often each value occurs in each window."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from headrace.stream_processors.sketches.packing import Whole
 
 Places = NDArray[np.intp]
 Number = TypeVar("Number", np.int64, np.float64)
-Made_co = TypeVar("Made_co", covariant=True)
+Made = TypeVar("Made")
 # Counting in a table of every (window, value) is quicker than sorting as long as the table is not mostly empty.
 _TABLE_PER_ROW = 8
 _TABLE_LEAST = 4096
@@ -32,13 +32,8 @@ class Windows:
     @classmethod
     def of(cls, windows: pl.Series) -> "Windows":
         """Return the windows of a column of window starts; null is in no window."""
-        if windows.null_count() == len(windows):
-            return cls(np.empty(0, np.int64), np.full(len(windows), -1, np.intp))
-        known = windows.is_not_null().to_numpy()
-        given = windows.cast(pl.Int64).fill_null(0).to_numpy()
-        starts = np.unique(given[known])
-        of_row = np.where(known, np.searchsorted(starts, given), -1) if len(starts) > 1 else np.where(known, 0, -1)
-        return cls(starts, of_row)
+        ((_, coded),) = coded_columns(windows.cast(pl.Int64).to_frame(), [windows.name])
+        return cls(coded.values.to_numpy(), coded.codes)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -51,6 +46,14 @@ class Windows:
     def count(self, of_row: Places) -> Whole:
         """Return how many of these rows' windows are each window."""
         return np.bincount(of_row, minlength=len(self.starts))
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column as its different values without null, and for each row the place of its value, -1 for null."""
+
+    codes: Places
+    values: pl.Series
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class Counted:
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
         """Return each value as a number: a boolean is 0 or 1, a date or time its physical value."""
-        found: NDArray[np.float64] = self.values.to_physical().cast(pl.Float64).to_numpy() + 0.0
+        values = self.values.cast(pl.Int64) if self.values.dtype.is_temporal() else self.values
+        found: NDArray[np.float64] = values.cast(pl.Float64).to_numpy() + 0.0
         return found
 
     @property
@@ -114,8 +118,8 @@ class Counted:
 
         The nulls are then those of before and the rows whose new value is null.
         """
-        codes, unique = _codes(values)
-        return self.recoded(codes, unique)
+        ((_, coded),) = coded_columns(values.to_frame(), [values.name])
+        return self.recoded(coded.codes, coded.values)
 
     def recoded(self, codes: Places, unique: pl.Series) -> "Counted":
         """Return the same rows with a place in `unique` for each value, -1 for null; see `translated`."""
@@ -129,13 +133,13 @@ class Counted:
         return Counted(self.starts, self.rows, self.nulls + rest, unique, *pairs)
 
 
-def counted(values: pl.Series, *clocks: Windows) -> Counted:
-    """Return how often each value occurs in each window.
+def counted(coded: Coded, *clocks: Windows) -> Counted:
+    """Return how often each value of a column occurs in each window.
 
     The windows of several clocks are numbered through, and `starts` are then these numbers: 0 is the first window of
     the first clock.
     """
-    codes, unique = _codes(values)
+    codes, unique = coded.codes, coded.values
     parts, first = [], 0
     for windows in clocks:
         kept = (codes >= 0) & (windows.of_row >= 0)
@@ -150,28 +154,16 @@ def counted(values: pl.Series, *clocks: Windows) -> Counted:
 
 def counted_column(batch: pl.DataFrame, column: str | list[str]) -> Counted:
     """Return the counts of a column over the batch's windows; of several columns, their texts with ` | ` between."""
-    if isinstance(column, str):
-        return counted(batch[column], Windows.of(batch[WINDOW]))
-    texts = [pl.col(name).cast(pl.String).fill_null("") for name in column]
-    return counted(batch.select(pl.concat_str(texts, separator=" | ")).to_series(), Windows.of(batch[WINDOW]))
+    if not isinstance(column, str):
+        texts = [pl.col(name).cast(pl.String).fill_null("") for name in column]
+        column, batch = "texts", batch.select(WINDOW, texts=pl.concat_str(texts, separator=" | "))
+    ((_, coded),) = coded_columns(batch, [column])
+    return counted(coded, Windows.of(batch[WINDOW]))
 
 
-class _PackedByWindow(Protocol[Made_co]):
-    """A kind of cell that is made as bytes of all windows at once."""
-
-    @classmethod
-    def packed(cls, found: Counted) -> list[bytes]: ...
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Made_co: ...
-
-
-def unpacked(
-    kind: type[_PackedByWindow[Made_co]], found: Counted, packed: Callable[[Counted], list[bytes]] | None = None
-) -> dict[int, Made_co]:
-    """Return cells by window start from the bytes that `kind` (or `packed`) makes of counted values."""
-    bodies = (packed or kind.packed)(found)
-    return {start: kind.unpack(body) for start, body in zip(found.starts.tolist(), bodies, strict=True)}
+def unpacked(found: Counted, bodies: list[bytes], unpack: Callable[[bytes], Made]) -> dict[int, Made]:
+    """Return cells by window start from their bytes, which stand in the order of the windows."""
+    return {start: unpack(body) for start, body in zip(found.starts.tolist(), bodies, strict=True)}
 
 
 def as_batch(values: pl.Series) -> pl.DataFrame:
@@ -179,39 +171,75 @@ def as_batch(values: pl.Series) -> pl.DataFrame:
     return pl.DataFrame({"value": values, WINDOW: pl.zeros(len(values), pl.Int64, eager=True)})
 
 
-def _codes(values: pl.Series) -> tuple[Places, pl.Series]:
-    """Return for each row the place of its value among the different values (-1 for null), and these."""
-    known = values.drop_nulls() if values.null_count() else values
-    if not len(known):
-        return np.full(len(values), -1, np.intp), known
-    codes, unique = _codes_of_known(known)
-    if len(known) == len(values):
-        return codes, unique
-    placed = np.full(len(values), -1, np.intp)
-    placed[values.is_not_null().to_numpy()] = codes
-    return placed, unique
+def coded_columns(frame: pl.DataFrame, names: Iterable[str]) -> Iterator[tuple[str, Coded]]:
+    """Yield for each column its name, and which of its different values each row has.
+
+    What groups the values of all columns is asked for in one query, and they are grouped when they are taken.
+    """
+    columns = [frame[name] for name in dict.fromkeys(names)]
+    wanted = [part for place, column in enumerate(columns) for part in _grouping(place, column)]
+    found = frame.select(wanted)
+    for place, column in enumerate(columns):
+        present = found[f"{place} known"].to_numpy() if column.null_count() else None
+        yield column.name, _coded(column, found[f"{place}"].to_numpy(), present)
 
 
-def _codes_of_known(values: pl.Series) -> tuple[Places, pl.Series]:
-    kind = values.dtype
+def _grouping(place: int, column: pl.Series) -> Iterator[pl.Expr]:
+    """Yield what a column's values are told apart by: numbers by themselves, others by a hash of this process.
+
+    The hash is not kept. Two of 2**32 values in one column could meet.
+    """
+    own, kind = pl.col(column.name), column.dtype
+    if column.null_count():
+        yield own.is_not_null().alias(f"{place} known")
     if kind.is_float():
-        found, codes = np.unique(values.to_numpy() + 0.0, return_inverse=True)
-        return codes, pl.Series(values.name, found, kind)
-    if kind.is_integer() or kind.is_temporal() or kind == pl.Boolean:
-        physical = values.to_physical().cast(pl.Int64).to_numpy()
-        least, greatest = int(physical.min()), int(physical.max())
-        if greatest - least < max(2 * len(physical), _TABLE_LEAST):
-            codes = physical - least
+        yield own.fill_null(0.0).alias(f"{place}")
+    elif _is_whole(kind):
+        yield own.to_physical().cast(pl.Int64).fill_null(0).alias(f"{place}")
+    else:
+        plain = own.cast(pl.String) if kind in {pl.Categorical, pl.Enum} or kind.is_decimal() else own
+        yield plain.hash().alias(f"{place}")
+
+
+def _is_whole(kind: pl.DataType) -> bool:
+    return kind.is_integer() or kind.is_temporal() or kind == pl.Boolean
+
+
+def _coded(column: pl.Series, grouping: NDArray[Any], present: NDArray[np.bool_] | None) -> Coded:
+    if present is None:
+        return Coded(*_codes(column, grouping))
+    rows = np.flatnonzero(present)
+    codes = np.full(len(column), -1, np.intp)
+    if not len(rows):
+        return Coded(codes, column.clear())
+    codes[rows], values = _codes(column, grouping[rows], rows)
+    return Coded(codes, values)
+
+
+def _codes(column: pl.Series, grouping: NDArray[Any], rows: Places | None = None) -> tuple[Places, pl.Series]:
+    """Return for each of `grouping` the place of its value among the different values, and these.
+
+    `rows` says which rows of the column these are, None for all of them.
+    """
+    kind = column.dtype
+    if not len(grouping):
+        return np.empty(0, np.intp), column.clear()
+    if kind.is_float():
+        found, codes = np.unique(grouping + 0.0, return_inverse=True)
+        return codes, pl.Series(column.name, found, kind)
+    if _is_whole(kind):
+        least, greatest = int(grouping.min()), int(grouping.max())
+        if greatest - least < max(2 * len(grouping), _TABLE_LEAST):
+            codes = grouping - least
             present = np.bincount(codes) > 0
             unique = np.flatnonzero(present) + least
             if len(unique) < len(present):
                 codes = (np.cumsum(present) - 1)[codes]
         else:
-            unique, codes = np.unique(physical, return_inverse=True)
-        return codes, _restored(unique, values)
-    # A hash of this process groups the texts; it is not kept. Two of 2**32 values in one column could meet.
-    codes, first = _codes_of_hashes(_grouping(values))
-    return codes, values.gather(first)
+            unique, codes = np.unique(grouping, return_inverse=True)
+        return codes, _restored(unique, column)
+    codes, first = _codes_of_hashes(grouping)
+    return codes, column[first if rows is None else rows[first]]
 
 
 def _codes_of_hashes(hashes: NDArray[np.uint64]) -> tuple[Places, Places]:
@@ -235,16 +263,10 @@ def _codes_of_hashes(hashes: NDArray[np.uint64]) -> tuple[Places, Places]:
     return codes, order[new]
 
 
-def _grouping(values: pl.Series) -> NDArray[np.uint64]:
-    plain = values.cast(pl.String) if values.dtype in {pl.Categorical, pl.Enum} or values.dtype.is_decimal() else values
-    return plain.hash().to_numpy()
-
-
 def _restored(physical: Whole, like: pl.Series) -> pl.Series:
     found = pl.Series(like.name, physical)
-    if like.dtype == pl.Boolean:
-        return found.cast(pl.Boolean)
-    return found.cast(like.to_physical().dtype).cast(like.dtype)
+    # Dates and times are cast from the whole numbers that they are kept as.
+    return found.cast(pl.Int32).cast(pl.Date) if like.dtype == pl.Date else found.cast(like.dtype)
 
 
 def _pairs(
@@ -268,10 +290,10 @@ def _pairs(
     return window_of, found - window_of * values, counts
 
 
-def value_hashes(values: pl.Series) -> Hashes:
-    """Return the hash of each row of a column without nulls; a text that occurs often is hashed once."""
-    kind = values.dtype
-    if not len(values) or kind.is_numeric() or kind.is_temporal() or kind == pl.Boolean:
-        return hash_values(values)
-    codes, unique = _codes(values)
-    return hash_values(unique)[codes]
+def value_hashes(frame: pl.DataFrame) -> Iterator[Hashes]:
+    """Yield the hash of each row of each column, none of which has nulls; a text that occurs often is hashed once."""
+    texts = [column.name for column in frame if not (_is_whole(column.dtype) or column.dtype.is_numeric())]
+    coded = dict(coded_columns(frame, texts))
+    for column in frame:
+        of_text = coded.get(column.name)
+        yield hash_values(column) if of_text is None else hash_values(of_text.values)[of_text.codes]

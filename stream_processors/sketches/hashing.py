@@ -40,7 +40,7 @@ def hash_values(values: pl.Series) -> Hashes:
     """
     kind = values.dtype
     if kind.is_integer() or kind == pl.Boolean or (kind.is_temporal() and kind != pl.Duration):
-        return mix(values.to_physical().cast(pl.Int64).to_numpy().view(np.uint64))
+        return mix(values.cast(pl.Int64).to_numpy().view(np.uint64))
     if kind.is_float():
         return _hash_fractions(values.cast(pl.Float64).to_numpy())
     if kind == pl.Binary:

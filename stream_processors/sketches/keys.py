@@ -59,7 +59,7 @@ class KeySet(EqualByBytes):
         usable = batch.select(pl.all_horizontal(pl.col(names).is_not_null())).to_series().to_numpy()
         usable = usable & (windows.of_row >= 0)
         kept, of_row = batch.select(names).filter(pl.Series(usable)), windows.of_row[usable]
-        hashes = combined([value_hashes(kept[name]) for name in names])
+        hashes = combined(list(value_hashes(kept)))
         order = np.argsort(hashes)
         if len(windows) > 1:
             narrow = np.int16 if len(windows) < _NARROW else np.int64

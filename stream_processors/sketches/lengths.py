@@ -42,7 +42,7 @@ class Lengths:
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the lengths of counted texts."""
-        return unpacked(cls, found)
+        return unpacked(found, cls.packed(found), cls.unpack)
 
     @classmethod
     def packed(cls, found: Counted) -> list[bytes]:
@@ -90,7 +90,7 @@ def shapes_of(texts: pl.Series) -> pl.Series:
 
 def shapes(found: Counted) -> dict[int, Top]:
     """Return the most frequent shapes of counted texts by window."""
-    return unpacked(Top, found, packed_shapes)
+    return unpacked(found, packed_shapes(found), Top.unpack)
 
 
 def packed_shapes(found: Counted) -> list[bytes]:

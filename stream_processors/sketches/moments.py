@@ -48,7 +48,7 @@ class Moments:
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the moments of counted values."""
-        return unpacked(cls, found)
+        return unpacked(found, cls.packed(found), cls.unpack)
 
     @classmethod
     def packed(cls, found: Counted) -> list[bytes]:

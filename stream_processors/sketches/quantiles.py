@@ -56,7 +56,7 @@ class Quantiles(EqualByBytes):
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the bins of counted values."""
-        return unpacked(cls, found)
+        return unpacked(found, cls.packed(found), cls.unpack)
 
     @classmethod
     def packed(cls, found: Counted) -> list[bytes]:

@@ -60,7 +60,7 @@ class Top:
     @classmethod
     def from_counted(cls, found: Counted) -> dict[int, Self]:
         """Return the most frequent of counted values."""
-        return unpacked(cls, found)
+        return unpacked(found, cls.packed(found), cls.unpack)
 
     @classmethod
     def packed(cls, found: Counted) -> list[bytes]:

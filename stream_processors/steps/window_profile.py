@@ -15,7 +15,7 @@ from headrace.schemas.check_rules import CheckRule, WindowSpec
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.record import RecordField, RecordSchema
 from headrace.stream_processors.checks.base import ABSENT, ARRIVED, SCHEMA_ID, WINDOW, Check
-from headrace.stream_processors.sketches.grouped import Counted, Windows, counted
+from headrace.stream_processors.sketches.grouped import Counted, Windows, coded_columns, counted
 from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.steps.field_profile import field_cells
 from headrace.stream_processors.steps.windows import event_times, starts_of
@@ -84,10 +84,11 @@ def window_deltas(
     events, arrivals = clocks.values()
     few = len(events) * len(fields) <= MOST_FIELD_WINDOWS
     read = set() if few else _fields_read(checks)
-    for known in fields:
-        both = few or known.name in read
+    by_name = {known.name: known for known in fields}
+    for name, coded in coded_columns(batch, by_name):
+        both = few or name in read
         shown = clocks.values() if both else (arrivals,)
-        _add_profile(deltas if both else deltas[len(events) :], known, counted(batch[known.name], *shown))
+        _add_profile(deltas if both else deltas[len(events) :], by_name[name], counted(coded, *shown))
     for delta in deltas:
         _mark_not_run(delta, broken)
     return deltas
