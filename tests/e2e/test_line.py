@@ -44,6 +44,21 @@ def test_csv_never_seen_before_ends_with_a_balanced_receipt_and_a_queryable_tabl
     assert (line.settings.paths().contracts / "cities.odcs.yaml").exists()
 
 
+def test_drop_that_waits_exits_with_1_if_a_file_is_refused_and_still_stores_the_others(
+    line: RunningLine, tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("id,name\n1,Ann\n")
+    bad.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10)
+    done = line.headrace("drop", str(bad), str(good), "--dataset", "refusals", "--wait", check=False)
+    assert done.returncode == 1, done.stdout
+    assert "refusals/bad.csv  rejected: binary" in done.stdout
+    assert "refusals/good.csv  balanced: 1 rows read = 1 stored + 0 quarantined" in done.stdout
+    again = line.headrace("drop", str(bad), "--dataset", "refusals", "--wait", "--json", check=False)
+    assert (again.returncode, json.loads(again.stdout)["state"]) == (1, "rejected")
+    assert line.value("SELECT name FROM headrace.refusals") == "Ann"
+
+
 def test_ndjson_with_nested_and_missing_keys_is_queryable(line: RunningLine, tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     file.write_text('{"id": 1, "who": {"name": "Ada"}, "ok": true}\n{"id": 2, "at": "2026-01-02T03:04:05Z"}\n')
