@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from headrace.core.files import printable
 from headrace.core.vocabulary import Reason
-from headrace.producers.inbox import Oddity, opened_folder, out_of_room, unreadable
+from headrace.producers.inbox import Oddity, opened_folder, unreadable
 from headrace.producers.places import dropped_name, give_back, work_name
 from headrace.producers.ready import Signature
 from headrace.settings import Paths
@@ -42,6 +42,11 @@ class ClaimedFile:
         """Return how the open file looks at this moment."""
         return _signature(os.fstat(self.stream.fileno()))
 
+    @property
+    def deleted(self) -> bool:
+        """Return True if it is no longer in work/; what is open can be read to its end all the same."""
+        return not os.path.lexists(self.path)
+
     def close(self) -> None:
         """Close the file; it stays in work/."""
         self.stream.close()
@@ -59,16 +64,15 @@ def take(paths: Paths, dataset: str, name: str, *, opener: Opener = open_nofollo
     not a regular file is left where it is.
     """
     target = work_name(name)
-    (paths.work / dataset).mkdir(parents=True, exist_ok=True)
     try:
+        (paths.work / dataset).mkdir(parents=True, exist_ok=True)
         with opened_folder(paths.inbox / dataset) as source, opened_folder(paths.work / dataset) as work:
             with _opened(opener, name, source) as descriptor:
                 found = os.fstat(descriptor)
                 if not stat.S_ISREG(found.st_mode):
                     return _no_file(dataset, name)
                 os.rename(name, target, src_dir_fd=source, dst_dir_fd=work)
-                moved = os.stat(target, dir_fd=work, follow_symlinks=False)
-                if moved.st_ino == found.st_ino:
+                if _inode(target, work) in {found.st_ino, None}:
                     return _claimed(dataset, paths.work / dataset / target, os.dup(descriptor))
             # Another file took the name between open and rename: it is the claimed one.
             return _claim_other(paths, dataset, name, target, opener=lambda: opener(target, work))
@@ -80,8 +84,6 @@ def take(paths: Paths, dataset: str, name: str, *, opener: Opener = open_nofollo
                 f"inbox/{dataset}/{printable(name)} is a symbolic link, which is not followed; copy the file itself"
             )
             return Oddity(dataset, name, Reason.NOT_A_FILE, detail)
-        if out_of_room(error):
-            raise
         return unreadable(dataset, name, error)
 
 
@@ -133,6 +135,14 @@ def digest_file(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return ""
+
+
+def _inode(name: str, folder: int) -> int | None:
+    """Return a file's inode, None if somebody deleted it at once: then the open one is all there is."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from headrace.observability.events import WatchingByScan, emit
+from headrace.observability.events import emit
+from headrace.observability.file_events import WatchingByScan
 
 _WANTED: list[type[FileSystemEvent]] = [FileClosedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent]
 

@@ -14,10 +14,11 @@ from headrace.core.clock import Clock, utc_now
 from headrace.core.identity import file_id
 from headrace.core.vocabulary import FileState, Reason
 from headrace.errors import ContractInvalid, HeadraceError, SchemaRefused, Transient
-from headrace.observability.events import FileChanged, FileClaimed, FileResumed, FileVanished, ReaderFailed, emit
+from headrace.observability.events import emit
+from headrace.observability.file_events import FileChanged, FileClaimed, FileResumed, FileVanished, ReaderFailed
 from headrace.observability.tracing import FileTracer, new_span_id
 from headrace.producers.claim import ClaimedFile, Gone, PrefixHash, digest_steadily, reopen, take
-from headrace.producers.endings import Endings
+from headrace.producers.endings import Endings, deleted
 from headrace.producers.inbox import Oddity, out_of_room, unreadable
 from headrace.producers.ledger import LedgerView
 from headrace.producers.messages import Messages, final_state, record_headers
@@ -54,6 +55,7 @@ class FileWork:
     clock: Clock = utc_now
     # Keys with something not committed yet: a second file with the same bytes waits for the first.
     active: set[str] = field(default_factory=set)
+    _look_at: float = 0.0
 
     def start(self, dataset: str, name: str, seen_ns: int) -> Steps:
         """Claim a file of the inbox and publish it."""
@@ -74,9 +76,24 @@ class FileWork:
         """Go on with a file that a killed process left in work/; `entry` is the open one with its path, if any."""
         found = reopen(self.paths, dataset, work)
         if isinstance(found, Gone):
+            if entry is not None:
+                yield self.endings.lost(entry)
             return
         with closing(found):
             yield from self._enter(found, time.time_ns(), expected=entry, recovered=True)
+
+    def corrections(self) -> list[Outgoing]:
+        """Return what is to be said of files that were gone at their move, of those whose entry is the slot's again.
+
+        A file that was published is the reconciler's until it is proved; then it is proved once more. May block.
+        """
+        if not self.endings.unmoved or time.monotonic() < self._look_at:
+            return []
+        self._look_at = time.monotonic() + _HANDOVER_EVERY_SECS
+        ready = [(key, entry) for key, entry in self.endings.unmoved.copy() if self.handed_over(entry)]
+        for found in ready:
+            self.endings.unmoved.remove(found)
+        return [self.endings.without_file(key, entry) for key, entry in ready]
 
     def _enter(
         self, claimed: ClaimedFile, seen_ns: int, *, expected: FileEntry | None = None, recovered: bool = False
@@ -84,8 +101,8 @@ class FileWork:
         try:
             steady = digest_steadily(claimed)
         except OSError as error:
-            self.oddity_found(unreadable(claimed.dataset, claimed.name, error))
-            steady = False
+            self._set_aside(claimed, unreadable(claimed.dataset, claimed.name, error))
+            return
         if not steady:
             self.endings.give_back(claimed)
             return
@@ -109,9 +126,13 @@ class FileWork:
             if resumed is None or (yield from self._waited_for(resumed)):
                 yield from self._plan_and_publish(claimed, resumed, seen_ns)
             else:
-                self.endings.give_back(claimed)
                 detail = f"its first {resumed.rows_published} rows are not proven stored yet; it goes on when they are"
-                self.oddity_found(Oddity(claimed.dataset, claimed.name, Reason.UNREADABLE, detail))
+                self._set_aside(claimed, Oddity(claimed.dataset, claimed.name, Reason.NOT_PROVED, detail))
+
+    def _set_aside(self, claimed: ClaimedFile, oddity: Oddity) -> None:
+        """Put a file back where it waits. It is told after that: the watcher notes how it looks in the inbox."""
+        self.endings.give_back(claimed)
+        self.oddity_found(oddity)
 
     def _waited_for(self, resumed: FileEntry) -> Generator[None, None, bool]:
         """Give the other files their turns until the entry is ours to write; return False if that takes too long."""
@@ -129,18 +150,21 @@ class FileWork:
         try:
             plan = self.planner.plan(claimed, resumed)
         except FileRefused as refusal:
-            refused = self.endings.rejected(standing, refusal.reason, refusal.detail, claimed)
+            refused = self.endings.rejected(standing, refusal.reason, refusal.told, claimed)
             yield self._closed(refused, seen_ns)
         except ContractInvalid as error:
             yield self._closed(self._refused(claimed, standing, Reason.CONTRACT_INVALID, error), seen_ns)
         except SchemaRefused as error:
             yield self._closed(self._refused(claimed, standing, Reason.SCHEMA_INCOMPATIBLE, error), seen_ns)
         except BROKEN as error:
+            if isinstance(error, OSError) and out_of_room(error) and not standing.rows_published:
+                self._set_aside(claimed, unreadable(claimed.dataset, claimed.name, error))
+                return
             if isinstance(error, Transient) or out_of_room(error):
                 raise
             cause = f"{type(error).__name__}: {error}"
             emit(ReaderFailed(format="", dataset=claimed.dataset, name=claimed.name, row=0, error=cause))
-            yield self.endings.rejected(standing, Reason.UNREADABLE, cause, claimed)
+            yield self.endings.rejected(standing, Reason.READER_FAILED, cause, claimed)
         else:
             if resumed is None or resumed.next_row == 0 or _begins_alike(claimed, resumed):
                 yield from self._publish(claimed, plan, self._claimed_entry(claimed, plan, resumed), seen_ns)
@@ -159,7 +183,7 @@ class FileWork:
             f"its first {standing.next_byte} bytes are not those that were published under this digest as rows 0 to "
             f"{standing.next_row - 1}; those stand, and nothing was published again"
         )
-        return self.endings.rejected(standing, Reason.UNREADABLE, detail, claimed)
+        return self.endings.rejected(standing, Reason.PREFIX_MISMATCH, detail, claimed)
 
     def _publish(self, claimed: ClaimedFile, plan: Plan, entry: FileEntry, seen_ns: int) -> Steps:
         key = entry_key(entry.dataset, entry.sha256)
@@ -172,7 +196,7 @@ class FileWork:
             try:
                 frame, records = next(frames)
             except FileRefused as refusal:
-                yield self._closed(self.endings.rejected(entry, refusal.reason, refusal.detail, claimed), seen_ns)
+                yield self._closed(self.endings.rejected(entry, refusal.reason, refusal.told, claimed), seen_ns)
                 return
             digest = prefix.up_to(frame.next_byte)
             whole = prefix.up_to(claimed.signature.size) if frame.last else entry.sha256
@@ -181,6 +205,9 @@ class FileWork:
                 yield self._closed(self.endings.changed(entry, plan, claimed), seen_ns)
                 return
             entry = self._advanced(entry, frame, len(records), digest, plan.remark)
+            if frame.last and claimed.deleted:
+                emit(FileVanished(dataset=entry.dataset, name=entry.name))
+                entry = deleted(entry)
             self._record_span("read", entry, started_ns, time.time_ns(), rows=len(records))
             yield self._outgoing(entry, frame, records, plan, claimed, seen_ns)
             if frame.last:
@@ -208,7 +235,7 @@ class FileWork:
         detail = f"the {entry.format} reader failed: {cause}"
         emit(ReaderFailed(format=entry.format, dataset=entry.dataset, name=entry.name, row=row, error=cause))
         if row == 0:
-            raise FileRefused(Reason.UNREADABLE, detail)
+            raise FileRefused(Reason.READER_FAILED, detail)
         yield _rest_of_file(claimed, plan, row, byte, detail), []
 
     def _unchanged(self, claimed: ClaimedFile) -> bool:
@@ -365,6 +392,6 @@ def _rest_of_file(claimed: ClaimedFile, plan: Plan, row: int, byte: int, detail:
     for start in range(byte, size, 1 << 20):
         rest.update(os.pread(claimed.stream.fileno(), min(1 << 20, size - start), start))
     raw = os.pread(claimed.stream.fileno(), min(RAW_BYTES, size - byte), byte)
-    lost = UnreadableRow(row, byte, size, raw, size - byte, rest.hexdigest(), Reason.UNREADABLE, "", detail)
+    lost = UnreadableRow(row, byte, size, raw, size - byte, rest.hexdigest(), Reason.READER_FAILED, "", detail)
     columns = {name: kind for name, kind in codec.polars_schema(plan.schema).items() if name != "_file"}
-    return ReadFrame(pl.DataFrame(schema=columns), (lost,), row + 1, size, True, Reason.UNREADABLE, detail)
+    return ReadFrame(pl.DataFrame(schema=columns), (lost,), row + 1, size, True, Reason.READER_FAILED, detail)

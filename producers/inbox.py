@@ -57,7 +57,7 @@ def opened_folder(path: Path) -> Iterator[int]:
 
 
 def look(folder: Path, name: str) -> Signature | Oddity | None:
-    """Return how a file looks now; what is odd about it; None if it is gone, ignored or a folder."""
+    """Return how a file looks now; what is odd about it; None if it is gone or ignored."""
     if ignored(name):
         return None
     try:
@@ -72,6 +72,11 @@ def look(folder: Path, name: str) -> Signature | Oddity | None:
 
 def unreadable(folder: str, name: str, error: OSError) -> Oddity:
     """Return the note about a file that the system does not let us open or move."""
+    if out_of_room(error):
+        what = f"inbox/{folder}/{printable(name)} cannot be taken: {error.strerror}"
+        return Oddity(
+            folder, name, Reason.NO_ROOM, f"{what}; free some room on the disk of the home, it is tried again"
+        )
     return Oddity(folder, name, Reason.UNREADABLE, _unreadable(folder, name, error))
 
 
@@ -102,20 +107,25 @@ def list_datasets(inbox: Path) -> tuple[list[str], list[Oddity]]:
     return sorted(datasets), odd
 
 
-def list_names(inbox: Path, dataset: str) -> list[str]:
-    """Return the names in a dataset's folder that may be files, without looking at them; none if it is gone."""
+def list_names(inbox: Path, dataset: str) -> list[str] | Oddity:
+    """Return the names in a dataset's folder, without looking at them; none if it is gone.
+
+    A folder that cannot be looked into is an oddity of the inbox: its files wait.
+    """
     try:
-        with opened_folder(inbox / dataset) as descriptor, os.scandir(descriptor) as entries:
-            return sorted(e.name for e in entries if not ignored(e.name) and not e.is_dir(follow_symlinks=False))
+        with opened_folder(inbox / dataset) as descriptor:
+            return sorted(name for name in os.listdir(descriptor) if not ignored(name))
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES}:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
             return []
-        raise
+        detail = (
+            f"inbox/{dataset} cannot be looked into: {error.strerror}; its files wait: give the pipeline's user "
+            "permission to read, write and enter the folder, it is tried again"
+        )
+        return Oddity("", dataset, Reason.UNREADABLE, detail)
 
 
-def _judge(folder: str, name: str, found: os.stat_result) -> Signature | Oddity | None:
-    if stat.S_ISDIR(found.st_mode):
-        return None
+def _judge(folder: str, name: str, found: os.stat_result) -> Signature | Oddity:
     if not stat.S_ISREG(found.st_mode):
         return _not_a_file(folder, name, found.st_mode)
     return Signature(found.st_ino, found.st_size, found.st_mtime_ns)
@@ -132,9 +142,13 @@ def _loose(name: str) -> Oddity:
 def _not_a_file(folder: str, name: str, mode: int) -> Oddity:
     kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
     where = "/".join(part for part in ("inbox", folder, printable(name)) if part)
+    if stat.S_ISDIR(mode):
+        what = f"{where} is a folder, and only files that lie in inbox/{folder} itself are taken; move its files there"
+        return Oddity(folder, name, Reason.NOT_A_FILE, what)
     return Oddity(folder, name, Reason.NOT_A_FILE, f"{where} is {kind}, which is not followed; copy the file itself")
 
 
 def _unreadable(folder: str, name: str, error: OSError) -> str:
     where = f"inbox/{folder}/{printable(name)}"
-    return f"{where} cannot be taken: {error.strerror}; give the pipeline's user read permission, it is tried again"
+    wanted = "read permission, and write permission on its folder"
+    return f"{where} cannot be taken: {error.strerror}; give the pipeline's user {wanted}; it is tried again"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from headrace.core.clock import utc_now
 from headrace.core.files import printable
-from headrace.core.vocabulary import FileState, Reason
+from headrace.core.vocabulary import WAITING_REASONS, FileState, Reason
 from headrace.producers.outgoing import Outgoing
 from headrace.producers.ready_queue import Note
 from headrace.schemas.ledger import new_entry, note_key
@@ -17,7 +17,7 @@ def note_message(note: Note, noted: tuple[str, str] | None) -> Outgoing | None:
     if noted == (reason, detail) or (noted is None and note.oddity is None):
         return None
     # What can be put right where it lies is only seen; what must be moved or renamed is refused.
-    waits = reason in {"", Reason.UNREADABLE}
+    waits = not reason or reason in WAITING_REASONS
     entry = new_entry(
         dataset=printable(note.folder) or ("" if reason == Reason.NO_DATASET else printable(note.name)),
         sha256="",

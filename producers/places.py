@@ -65,14 +65,19 @@ def rejected_path(paths: Paths, dataset: str, sha256: str, name: str, *, promise
     return plain if free else folder / fitted(f"{sha256[:12]}-", name, room=_NAME_BYTES - 20)
 
 
-def move(source: Path, target: Path) -> None:
-    """Move a file within the home, replacing an equal copy; a source that is gone was moved before if the target is."""
+def move(source: Path, target: Path) -> bool:
+    """Move a file within the home, replacing an equal copy; a source that is gone was moved before if the target is.
+
+    Returns False if neither is there.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         source.replace(target)
     except FileNotFoundError:
-        if not target.exists():
+        if os.path.lexists(source):
             raise
+        return target.exists()
+    return True
 
 
 def give_back(source: Path, inbox_folder: Path, name: str) -> Path | None:

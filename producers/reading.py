@@ -60,6 +60,9 @@ class ReadingThread(threading.Thread):
             told = note_message(note, self._work.view.noted(note_key(note.folder, note.name)))
             if told is not None and not self._channel.put(told):
                 return False
+        for correction in self._work.corrections():
+            if not self._channel.put(correction):
+                return False
         while len(self._turns) < _AT_ONCE and (file := self._ready.pop()) is not None:
             self._turns.append(self._claimed_steps(file))
         if not self._turns:

@@ -104,6 +104,7 @@ class IngestSlot(threading.Thread):
                 batch = channel.take(settings.frame_rows, _POLL_SECS)
                 if batch is None:
                     return
+                work.endings.retry()
                 if batch:
                     self._rows_done(publisher.publish(batch, view, messages.ledger_id))
         finally:
@@ -137,7 +138,10 @@ class IngestSlot(threading.Thread):
         if isinstance(error, TransactionFailed):
             emit(BatchRepeated(stage=STAGE, cause=str(error)))
         else:
-            hint = getattr(error, "hint", "") or "free some room on the disk of the home"
+            room = "free some room on the disk of the home"
+            hint = getattr(error, "hint", "") or (
+                room if out_of_room(error) else "let the pipeline use its own folders"
+            )
             emit(StageWaits(stage=STAGE, cause=str(error), hint=hint, retry_secs=wait))
 
 
@@ -147,6 +151,7 @@ def slot_of(dataset: str, slots: int) -> int:
 
 
 def _may_pass(error: Exception) -> bool:
+    """Return True for what a person or time can mend meanwhile: a service, the disk, a folder's permissions."""
     if isinstance(error, ProducerFenced):
         return False
-    return out_of_room(error) or (isinstance(error, HeadraceError) and isinstance(error, Transient))
+    return isinstance(error, OSError) or (isinstance(error, HeadraceError) and isinstance(error, Transient))

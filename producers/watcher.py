@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.core.identity import dataset_name_problem
-from headrace.core.vocabulary import Reason
-from headrace.observability.events import FileChanged, FileVanished, OddityFound, emit
+from headrace.core.vocabulary import WAITING_REASONS
+from headrace.observability.events import emit
+from headrace.observability.file_events import FileChanged, FileVanished, OddityFound
 from headrace.producers.claim import ClaimedFile, digest_file
 from headrace.producers.inbox import Oddity, list_datasets, list_names, look
 from headrace.producers.places import give_back
@@ -122,11 +123,7 @@ class Watcher:
         for oddity in odd:
             self._tell(oddity)
         for dataset in datasets:
-            waiting = self._queue_of(dataset)
-            for name in list_names(self._paths.inbox, dataset):
-                present.add((dataset, name))
-                if (dataset, name) not in waiting:
-                    self._look((dataset, name))
+            present |= self._scan(dataset)
         for key in self._tracker.waiting():
             if key not in present:
                 self._gone(key)
@@ -135,6 +132,21 @@ class Watcher:
         self._look_at_settled()
         took = self._monotonic() - started
         self._rescan_at = self._monotonic() + max(self._rescan_secs, took / _SCAN_SHARE)
+
+    def _scan(self, dataset: str) -> set[FileKey]:
+        """Look at what lies in a dataset's folder; return all that is there, as far as that can be known."""
+        names = list_names(self._paths.inbox, dataset)
+        if isinstance(names, Oddity):
+            self._tell(names)
+            # What was seen in it before is not gone: nobody can tell.
+            seen = {*self._tracker.waiting(), *self._told}
+            return {("", dataset), *(key for key in seen if key[0] == dataset)}
+        waiting = self._queue_of(dataset)
+        found = {(dataset, name) for name in names}
+        for key in sorted(found):
+            if key not in waiting:
+                self._look(key)
+        return found
 
     def _hasten(self) -> None:
         self._rescan_at = self._monotonic()
@@ -171,7 +183,7 @@ class Watcher:
 
     def _still_odd(self, key: FileKey) -> bool:
         told = self._told.get(key)
-        if told is None or told.oddity.reason is not Reason.UNREADABLE:
+        if told is None or told.oddity.reason not in WAITING_REASONS:
             return False
         return told.looked == self._looked(key) and self._monotonic() < told.retry_at
 

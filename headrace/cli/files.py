@@ -36,6 +36,8 @@ _ANSWER_SECS = 8.0
 _QUIET_SECS = 2.0
 _SHOWN_DIGITS = 12
 _WIDE = 180
+# A file is taken in all the same: its receipt shows the detail.
+_EXPLAINED = {Reason.NEW_COLUMNS, Reason.VANISHED}
 _GOOD = {FileState.BALANCED, FileState.PARTIAL, FileState.SKIPPED}
 
 
@@ -94,7 +96,8 @@ def files(*, as_json: bool, dataset: str) -> None:
         click.echo(json.dumps([receipt(entry) for entry in entries], indent=2))
     elif entries:
         Console(width=None if sys.stdout.isatty() else _WIDE).print(_table(entries))
-        for entry in {one.dataset: one for one in entries if one.reason == Reason.NEW_COLUMNS}.values():
+        explained = {(one.dataset, one.reason): one for one in entries if one.reason in _EXPLAINED}
+        for entry in explained.values():
             click.echo(f"{entry.dataset}/{entry.name}: {entry.detail}")
         for entry in entries:
             if not entry.sha256:  # what has no digest waits in the inbox for somebody
@@ -178,8 +181,10 @@ def sentence(entry: FileEntry) -> str:
         FileState.PARTIAL: f"partial ({entry.reason}): {rows}",
         FileState.CHANGED: f"changed while it was read: {rows}; its new bytes come in as a new file",
     }
+    if entry.state is FileState.CHANGED and entry.reason == Reason.VANISHED:
+        told[FileState.CHANGED] = f"vanished while it was read: {rows}"
     line = f"{entry.dataset}/{entry.name}  {told.get(entry.state, f'{entry.state.value}: {rows}')}"
-    shown = entry.state in {FileState.REJECTED, FileState.PARTIAL} or entry.reason == Reason.NEW_COLUMNS
+    shown = entry.state in {FileState.REJECTED, FileState.PARTIAL} or entry.reason in _EXPLAINED
     return line + (f"\n  {entry.detail}" if shown and entry.detail else "")
 
 

@@ -35,13 +35,17 @@ class Reason(StrEnum):
     TOO_MANY_COLUMNS = "too_many_columns"
     UNKNOWN_FORMAT = "unknown_format"
     UNREADABLE = "unreadable"
+    NO_ROOM = "no_room"
+    NOT_PROVED = "not_proved"
     NOT_A_FILE = "not_a_file"
     BAD_DATASET_NAME = "bad_dataset_name"
     NO_DATASET = "no_dataset"
     CONTRACT_INVALID = "contract_invalid"
     SCHEMA_INCOMPATIBLE = "schema_incompatible"
     DIGEST_COLLISION = "digest_collision"
+    READER_FAILED = "reader_failed"
     # a file, later
+    PREFIX_MISMATCH = "prefix_mismatch"
     DUPLICATE_CONTENT = "duplicate_content"
     CHANGED_WHILE_READ = "changed_while_read"
     VANISHED = "vanished"
@@ -72,6 +76,12 @@ class Reason(StrEnum):
     OVERLONG = "overlong"
     MALFORMED = "malformed"
     FOREIGN = "foreign"
+
+
+# Reasons of files, as against those of rows: docs/guide/files.md has a line on each, and a test says so.
+FILE_REASONS = frozenset(list(Reason)[: list(Reason).index(Reason.TOO_FEW_FIELDS)])
+# What these tell of waits where it is and is tried again; nobody has to move it.
+WAITING_REASONS = frozenset({Reason.UNREADABLE, Reason.NO_ROOM, Reason.NOT_PROVED})
 
 
 class Severity(StrEnum):
@@ -109,16 +119,20 @@ MEANINGS: dict[StrEnum, str] = {
     Reason.WRONG_ENCODING: "The file is in an encoding that is not read.",
     Reason.TOO_MANY_COLUMNS: "The header has more columns than a dataset may have.",
     Reason.UNKNOWN_FORMAT: "No reader knows the file's name or content.",
-    Reason.UNREADABLE: "The file cannot be opened; it waits until its permissions change.",
-    Reason.NOT_A_FILE: "A link, pipe, socket or device: never followed.",
+    Reason.UNREADABLE: "The file or folder cannot be opened; it waits in the inbox until its permissions change.",
+    Reason.NO_ROOM: "The disk of the home is full; the file waits in the inbox and is tried again.",
+    Reason.NOT_PROVED: "Its first rows are not proved stored yet; it waits in the inbox and goes on once they are.",
+    Reason.NOT_A_FILE: "A folder in a dataset's folder, or a link, pipe, socket or device: never followed.",
     Reason.BAD_DATASET_NAME: "The folder's name cannot be a dataset.",
     Reason.NO_DATASET: "The file lies in the inbox itself, where it waits until it is moved into a dataset's folder.",
     Reason.CONTRACT_INVALID: "The dataset's contract cannot be followed as it is written.",
     Reason.SCHEMA_INCOMPATIBLE: "The file's or the contract's types contradict the registered schema.",
     Reason.DIGEST_COLLISION: "Another file of the dataset has the same first 16 digits of its SHA-256.",
+    Reason.READER_FAILED: "The reader broke down at the file, or at some row of it; the detail says where and how.",
+    Reason.PREFIX_MISMATCH: "It was to go on, and its first bytes are not those whose rows were published before.",
     Reason.DUPLICATE_CONTENT: "The same bytes came in before.",
     Reason.CHANGED_WHILE_READ: "Size, time or content changed after the file was claimed.",
-    Reason.VANISHED: "The file was gone when it was to be read.",
+    Reason.VANISHED: "Somebody deleted the file from work/; the detail says how many of its rows stand.",
     Reason.NEW_COLUMNS: "All is taken in; some columns the contract does not know, so no rule judged them.",
     Reason.TOO_FEW_FIELDS: "Fewer fields than the header has.",
     Reason.TOO_MANY_FIELDS: "More fields than the header has.",

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from headrace.core.identity import trace_id
-from headrace.core.vocabulary import AlertState, FileState, Severity, Stage
+from headrace.core.vocabulary import AlertState, FileState, Reason, Severity, Stage
 from headrace.stream_processors.steps.alert_life import subject_of
 
 REJECTED_SHARE = "rejected_share"
@@ -108,6 +108,8 @@ def alerts_of(dataset: str, file: str, quality: FileQuality, raised_at: int) -> 
     found = []
     if quality.file_state and (known := FILE_RULES.get(FileState(quality.file_state))):
         rule, severity, what = known
+        if quality.file_reason == Reason.VANISHED:
+            what = "was deleted before it was read to its end"
         message = f'{dataset}: file "{quality.name}" {what} ({_why(quality)})'
         hint = _next_action(dataset, file, quality)
         found.append(_alert(dataset, file, quality, raised_at) | _finding(rule, severity, message, hint))
@@ -142,6 +144,8 @@ def _next_action(dataset: str, file: str, quality: FileQuality) -> str:
     if quality.file_state == FileState.REJECTED:
         stands = f"its first {quality.file_rows:,} rows were published before and stand; " if quality.file_rows else ""
         return f"{stands}the file is now {quality.file_path or 'in rejected/'} in the home: mend it and drop it again"
+    if quality.file_reason == Reason.VANISHED:
+        return "drop it again: what is missing of it follows"
     if quality.file_state == FileState.CHANGED:
         return "let its writer write elsewhere and move the finished file in; headrace files shows what came of it"
     return f"headrace quarantine show {dataset} --file {file}; mend the file and drop it again"

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from headrace.cli.reference import PAGE, reference
-from headrace.core.vocabulary import MEANINGS, AlertState, FileState, Reason, Severity, Stage
+from headrace.core.vocabulary import FILE_REASONS, MEANINGS, AlertState, FileState, Reason, Severity, Stage
 from headrace.testing.guide import example
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +21,15 @@ def test_every_member_of_a_closed_set_has_a_meaning() -> None:
 
 def named_places() -> list[str]:
     return re.findall(r"`([a-z_]+(?:/[\w.*<>-]+)+)`", (ROOT / "docs/where.md").read_text())
+
+
+def test_every_reason_of_a_file_or_of_a_row_at_the_reader_has_its_line_in_the_guide_to_files() -> None:
+    explained = set(re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs/guide/files.md").read_text(), re.MULTILINE))
+    reasons = list(Reason)
+    at_the_reader = reasons[reasons.index(Reason.TOO_FEW_FIELDS) : reasons.index(Reason.REQUIRED)]
+    assert len(FILE_REASONS) == 21
+    assert len(at_the_reader) == 10
+    assert {reason.value for reason in (*FILE_REASONS, *at_the_reader)} <= explained
 
 
 def test_where_names_only_files_that_exist() -> None:

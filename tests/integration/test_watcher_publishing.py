@@ -3,122 +3,33 @@
 import json
 import os
 import random
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from headrace.core.child import EXIT_TERMINAL, Child, wait_until
+from headrace.core.child import EXIT_TERMINAL, wait_until
 from headrace.core.identity import file_id
 from headrace.core.vocabulary import FileState
 from headrace.producers.publisher import transactional_id
-from headrace.schemas import codec
-from headrace.schemas.ledger import FileEntry, read_entry
-from headrace.schemas.registry import Registry
+from headrace.schemas.ledger import FileEntry
 from headrace.schemas.system import read_system
-from headrace.schemas.topics import LEDGER, PROFILES, QUARANTINE, RAW, SYSTEM_TOPICS, data_topic
-from headrace.settings import Settings
+from headrace.schemas.topics import PROFILES, QUARANTINE, SYSTEM_TOPICS, data_topic
 from headrace.testing.deltas import readable_deltas
 from headrace.testing.stack import EmbeddedStack
+from headrace.testing.watcher import FRAME_ROWS, LIMIT_SECS, OwnWatcher
 from headrace.transport.follow import read_topic
-from headrace.transport.kafka import CompactedTopic, Topics, TransactionalWriter
+from headrace.transport.kafka import Topics, TransactionalWriter
 
 pytestmark = pytest.mark.stack
-LIMIT_SECS = 30.0
-FRAME_ROWS = 200
-
-
-class Home:
-    """A home of its own with a watcher on the shared services, and what is known of it from outside."""
-
-    def __init__(self, stack: EmbeddedStack, folder: Path, dataset: str) -> None:
-        self.dataset = dataset
-        self.settings = Settings(
-            home=folder,
-            kafka_bootstrap=stack.settings.kafka_client()["bootstrap.servers"],
-            registry_url=stack.settings.registry_address(),
-        )
-        self.paths = self.settings.paths()
-        self.inbox = self.paths.inbox / dataset
-        self.inbox.mkdir(parents=True)
-        self.registry = Registry(self.settings)
-        self._ledger = CompactedTopic(self.settings.kafka_client(), LEDGER)
-        self._before = set(self._ledger.refresh())
-        self.watcher = self.start()
-
-    def start(self, frame_rows: int = FRAME_ROWS) -> Child:
-        environment = {
-            "HEADRACE_HOME": str(self.paths.home),
-            "HEADRACE_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
-            "HEADRACE_REGISTRY_URL": self.settings.registry_url,
-            "HEADRACE_WAREHOUSE_URL": "http://127.0.0.1:9",
-            "HEADRACE_FRAME_ROWS": str(frame_rows),
-            "HEADRACE_RESCAN_SECS": "0.3",
-            "HEADRACE_STABLE_SECS": "0.3",
-        }
-        program = [sys.executable, "-m", "headrace.producers.app"]
-        self.watcher = Child("watcher", program, environment, self.paths.logs / "watcher.out")
-        return self.watcher
-
-    def drop(self, name: str, content: str | bytes) -> Path:
-        """Bring a file in as careful programs do: written under a hidden name, then renamed."""
-        draft = self.inbox / f".{name}"
-        draft.write_bytes(content.encode() if isinstance(content, str) else content)
-        draft.rename(self.inbox / name)
-        return self.inbox / name
-
-    def entries(self) -> list[FileEntry]:
-        """Return the entries that this home's watcher wrote."""
-        view = self._ledger.refresh()
-        found = [read_entry(value) for key, value in view.items() if key not in self._before]
-        return sorted(found, key=lambda entry: entry.updated_at)
-
-    def wait(self, done: Callable[[list[FileEntry]], bool]) -> list[FileEntry]:
-        """Return the entries once they are as wanted; fails with what they are and what the watcher said."""
-        if not wait_until(lambda: done(self.entries()), LIMIT_SECS):
-            said = self.watcher.output.read_text()[-2_000:]
-            pytest.fail(f"the ledger stays at {[(e.name, e.state, e.reason) for e in self.entries()]}; {said}")
-        return self.entries()
-
-    def wait_for_states(self, **states: str) -> dict[str, FileEntry]:
-        """Wait until each file (its name without suffix) is in a state, and return the entries by that name."""
-
-        def by_name(entries: list[FileEntry]) -> dict[str, FileEntry]:
-            return {entry.name.partition(".")[0]: entry for entry in entries}
-
-        def reached(entries: list[FileEntry]) -> bool:
-            return {name: entry.state.value for name, entry in by_name(entries).items()} == states
-
-        return by_name(self.wait(reached))
-
-    def raw_rows(self) -> Counter[tuple[str, int]]:
-        """Return how often each (file, row) can be read from the raw topic."""
-        topic = data_topic(self.dataset, RAW)
-        if topic not in Topics(self.settings.kafka_client()).partitions():
-            return Counter()
-        messages = [message.value for message in read_topic(self.settings.kafka_client(), topic)]
-        rows: Counter[tuple[str, int]] = Counter()
-        for schema_id, start, stop in codec.split_by_schema(messages):
-            assert schema_id is not None
-            schema = self.registry.record_schema(schema_id)
-            assert schema is not None
-            frame = codec.decode(messages[start:stop], schema)
-            rows.update(zip(frame["_file"].to_list(), frame["_row"].to_list(), strict=True))
-        return rows
-
-    def close(self) -> None:
-        self.watcher.kill()
-        self._ledger.close()
-        self.registry.close()
 
 
 @pytest.fixture
-def home(stack: EmbeddedStack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Home]:
+def home(stack: EmbeddedStack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[OwnWatcher]:
     Topics(stack.settings.kafka_client()).ensure(SYSTEM_TOPICS)
     dataset = f"w{abs(hash(request.node.name)) % 10**12}"
-    found = Home(stack, tmp_path, dataset)
+    found = OwnWatcher(stack, tmp_path, dataset)
     yield found
     found.close()
 
@@ -131,7 +42,7 @@ def every_row(entry: FileEntry, rows: int) -> Counter[tuple[str, int]]:
     return Counter({(entry.file, row): 1 for row in range(rows)})
 
 
-def test_watcher_publishes_each_content_once_whatever_its_name(home: Home) -> None:
+def test_watcher_publishes_each_content_once_whatever_its_name(home: OwnWatcher) -> None:
     home.drop("first.csv", table(500))
     first = home.wait_for_states(first="published")["first"]
     home.drop("copy.csv", table(500))
@@ -152,7 +63,7 @@ def test_watcher_publishes_each_content_once_whatever_its_name(home: Home) -> No
     assert not any((home.paths.work / home.dataset).iterdir())
 
 
-def test_watcher_goes_on_at_the_very_row_after_kill_9(home: Home) -> None:
+def test_watcher_goes_on_at_the_very_row_after_kill_9(home: OwnWatcher) -> None:
     rows, seeded = 40_000, random.Random(5)
     home.drop("large.csv", table(rows))
     for frame_rows in (FRAME_ROWS, 5_000):
@@ -169,7 +80,7 @@ def test_watcher_goes_on_at_the_very_row_after_kill_9(home: Home) -> None:
     assert [file.name for file in (home.paths.done / home.dataset).iterdir()] == [f"{entry.sha256[:12]}-large.csv"]
 
 
-def test_watcher_moves_a_file_that_was_published_but_not_moved_when_it_was_killed(home: Home) -> None:
+def test_watcher_moves_a_file_that_was_published_but_not_moved_when_it_was_killed(home: OwnWatcher) -> None:
     home.drop("a.csv", table(10))
     entry = home.wait_for_states(a="published")["a"]
     done = home.paths.home / entry.path
@@ -184,10 +95,9 @@ def test_watcher_moves_a_file_that_was_published_but_not_moved_when_it_was_kille
     assert home.raw_rows() == every_row(entry, 10)
 
 
-def test_file_rewritten_while_it_is_read_keeps_its_rows_and_comes_in_again_as_new(home: Home) -> None:
+def test_file_rewritten_while_it_is_read_keeps_its_rows_and_comes_in_again_as_new(home: OwnWatcher) -> None:
     old, new = table(60_000), table(200, first=70_000)
-    path = home.drop("a.csv", old)
-    with path.open("r+") as stream:
+    with home.drop_open("a.csv", old) as stream:
         home.wait(lambda entries: any(entry.next_row >= FRAME_ROWS for entry in entries))
         stream.truncate(0)
         stream.write(new)
@@ -200,9 +110,8 @@ def test_file_rewritten_while_it_is_read_keeps_its_rows_and_comes_in_again_as_ne
     assert home.raw_rows() == every_row(changed, changed.rows_published) + every_row(published, 200)
 
 
-def test_file_changed_while_the_watcher_was_dead_is_not_continued(home: Home) -> None:
-    path = home.drop("a.csv", table(60_000))
-    with path.open("r+") as stream:
+def test_file_changed_while_the_watcher_was_dead_is_not_continued(home: OwnWatcher) -> None:
+    with home.drop_open("a.csv", table(60_000)) as stream:
         home.wait(lambda entries: any(entry.next_row >= FRAME_ROWS for entry in entries))
         home.watcher.kill()
         stream.truncate(0)
@@ -214,7 +123,37 @@ def test_file_changed_while_the_watcher_was_dead_is_not_continued(home: Home) ->
     assert home.raw_rows() == every_row(changed, changed.rows_published) + every_row(published, 3)
 
 
-def test_bad_files_are_refused_with_a_reason_and_hold_up_nobody(home: Home) -> None:
+def work_file(home: OwnWatcher) -> Path:
+    (found,) = (home.paths.work / home.dataset).iterdir()
+    return found
+
+
+def test_file_deleted_while_it_is_read_is_published_to_its_last_row_and_the_watcher_goes_on(home: OwnWatcher) -> None:
+    home.drop("a.csv", table(60_000))
+    home.wait(lambda entries: any(entry.next_row >= FRAME_ROWS for entry in entries))
+    work_file(home).unlink()
+    home.drop("b.csv", table(3, first=70_000))
+    found = home.wait_for_states(a="published", b="published")
+    assert (found["a"].rows_published, found["a"].reason, found["a"].path) == (60_000, "vanished", "")
+    assert home.raw_rows() == every_row(found["a"], 60_000) + every_row(found["b"], 3)
+    assert home.watcher.exit_code() is None
+    assert [path.name for path in (home.paths.done / home.dataset).iterdir()] == [f"{found['b'].sha256[:12]}-b.csv"]
+
+
+def test_begun_file_that_is_gone_after_a_kill_says_what_stands_of_it(home: OwnWatcher) -> None:
+    home.drop("a.csv", table(60_000))
+    home.wait(lambda entries: any(entry.next_row >= FRAME_ROWS for entry in entries))
+    home.watcher.kill()
+    work_file(home).unlink()
+    home.start()
+    lost = home.wait_for_states(a="changed")["a"]
+    assert (lost.reason, lost.path) == ("vanished", "")
+    assert 0 < lost.rows_published < 60_000
+    assert f"its first {lost.rows_published} rows stand" in lost.detail
+    assert home.raw_rows() == every_row(lost, lost.rows_published)
+
+
+def test_bad_files_are_refused_with_a_reason_and_hold_up_nobody(home: OwnWatcher) -> None:
     home.drop("empty.csv", "")
     home.drop("picture.csv", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 10)
     home.drop("what.xyz", "\x01\x02\x03")
@@ -255,7 +194,7 @@ def test_bad_files_are_refused_with_a_reason_and_hold_up_nobody(home: Home) -> N
     check_quarantine_and_deltas(home, found["ragged"])
 
 
-def check_quarantine_and_deltas(home: Home, ragged: FileEntry) -> None:
+def check_quarantine_and_deltas(home: OwnWatcher, ragged: FileEntry) -> None:
     client = home.settings.kafka_client()
     (message,) = read_topic(client, data_topic(home.dataset, QUARANTINE))
     row = read_system("quarantined_row", message.value)
@@ -272,7 +211,7 @@ def check_quarantine_and_deltas(home: Home, ragged: FileEntry) -> None:
     }
 
 
-def test_every_message_of_a_file_names_its_trace_and_contract(home: Home) -> None:
+def test_every_message_of_a_file_names_its_trace_and_contract(home: OwnWatcher) -> None:
     home.drop("a.csv", table(3))
     entry = home.wait_for_states(a="published")["a"]
     assert entry.file == file_id(entry.sha256)
@@ -283,7 +222,7 @@ def test_every_message_of_a_file_names_its_trace_and_contract(home: Home) -> Non
     assert entry.trace_id
 
 
-def test_small_files_do_not_wait_for_a_large_one(home: Home) -> None:
+def test_small_files_do_not_wait_for_a_large_one(home: OwnWatcher) -> None:
     home.drop("large.csv", table(60_000))
     home.wait(lambda entries: any(entry.next_row >= FRAME_ROWS for entry in entries))
     for number in range(5):
@@ -296,7 +235,7 @@ def test_small_files_do_not_wait_for_a_large_one(home: Home) -> None:
     assert {entry.state for entry in entries if entry.name == "large.csv"} == {FileState.PUBLISHING}
 
 
-def test_second_watcher_on_a_home_leaves_with_one_clear_line(home: Home) -> None:
+def test_second_watcher_on_a_home_leaves_with_one_clear_line(home: OwnWatcher) -> None:
     assert wait_until((home.paths.run / "watcher.lock").exists, LIMIT_SECS)
     assert wait_until(lambda: (home.paths.run / "watcher.lock").read_text() != "", LIMIT_SECS)
     first = home.watcher
@@ -307,7 +246,7 @@ def test_second_watcher_on_a_home_leaves_with_one_clear_line(home: Home) -> None
     assert first.exit_code() is None
 
 
-def test_watcher_whose_slot_another_home_took_over_leaves_for_good(home: Home) -> None:
+def test_watcher_whose_slot_another_home_took_over_leaves_for_good(home: OwnWatcher) -> None:
     home.drop("a.csv", table(1))
     home.wait_for_states(a="published")
     TransactionalWriter(home.settings.kafka_client(), transactional_id(0))
@@ -318,7 +257,7 @@ def test_watcher_whose_slot_another_home_took_over_leaves_for_good(home: Home) -
     home.wait_for_states(a="published", b="published")
 
 
-def test_stopped_watcher_leaves_at_a_frames_end_and_goes_on_later(home: Home) -> None:
+def test_stopped_watcher_leaves_at_a_frames_end_and_goes_on_later(home: OwnWatcher) -> None:
     home.drop("a.csv", table(60_000))
     home.wait(lambda entries: any(entry.next_row >= FRAME_ROWS for entry in entries))
     assert home.watcher.stop(20) == 0

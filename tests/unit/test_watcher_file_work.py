@@ -2,130 +2,28 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import polars as pl
 import pytest
 
 from headrace.core.vocabulary import FileState, Reason
-from headrace.observability.tracing import FileTracer, SpanRecord
 from headrace.producers import endings as endings_module
 from headrace.producers import file_work as file_work_module
 from headrace.producers.claim import ClaimedFile
-from headrace.producers.endings import Endings
-from headrace.producers.file_work import FileWork, Steps
-from headrace.producers.inbox import Oddity
 from headrace.producers.ledger import LedgerView
-from headrace.producers.messages import Messages
 from headrace.producers.outgoing import Channel, Outgoing
-from headrace.producers.plan import Plan
 from headrace.producers.readers.base import FileRefused, ReadFrame
-from headrace.schemas.ledger import FileEntry, entry_key, frame_entry, read_entry
-from headrace.schemas.record import FieldType, RecordField, RecordSchema
-from headrace.schemas.registry import Registry
+from headrace.schemas.ledger import entry_key
 from headrace.schemas.system import read_system
-from headrace.settings import Paths
-
-SCHEMA = RecordSchema("orders", (RecordField("line", FieldType.STRING),))
-Frames = Callable[[ClaimedFile, int, int], Iterator[ReadFrame]]
-
-
-class Ids:
-    """Stands in for the registry: the ids of the platform's own schemas."""
-
-    def system_id(self, _topic: str, _name: str) -> int:
-        return 7
-
-
-def read_lines(claimed: ClaimedFile, row: int, byte: int, lines: int = 2) -> Iterator[ReadFrame]:
-    """Read a file of lines, two at a time."""
-    claimed.stream.seek(byte)
-    while True:
-        found = [line.rstrip(b"\n").decode() for _ in range(lines) if (line := claimed.stream.readline())]
-        byte = claimed.stream.tell()
-        last = not claimed.stream.read(1)
-        claimed.stream.seek(byte)
-        rows = pl.Series("_row", range(row, row + len(found)), dtype=pl.Int64)
-        row += len(found)
-        yield ReadFrame(pl.DataFrame({"line": pl.Series(found, dtype=pl.String), "_row": rows}), (), row, byte, last)
-        if last:
-            return
-
-
-class Lines:
-    """A planner whose only reader reads lines; a test may put another in its place."""
-
-    def __init__(self) -> None:
-        self.frames: Frames = read_lines
-
-    def plan(self, claimed: ClaimedFile, resumed: FileEntry | None) -> Plan:
-        return Plan("1.0.0+ab", 0.1, "me", "lines", SCHEMA, 3, 0, lambda row, byte: self.frames(claimed, row, byte))
-
-
-class Bench:
-    """A FileWork with a home, and everything that it gave out."""
-
-    def __init__(self, home: Path) -> None:
-        self.paths = Paths(home)
-        self.inbox = self.paths.inbox / "orders"
-        self.inbox.mkdir(parents=True)
-        self.planner = Lines()
-        self.view = LedgerView()
-        self.odd: list[Oddity] = []
-        self.balanced: set[str] = set()
-        self.spans: list[SpanRecord] = []
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin as a new process does: with the ledger's view, and nothing else remembered."""
-        messages = Messages(cast(Registry, Ids()))
-        active: set[str] = set()
-        endings = Endings(self.paths, messages, released=active.discard, settled=lambda _path, _claimed: None)
-        tracer = FileTracer(self.spans.append)
-        self.work = FileWork(
-            self.paths,
-            self.view,
-            self.planner,
-            messages,
-            tracer,
-            endings,
-            self.odd.append,
-            lambda entry: not entry.provable or entry.sha256 in self.balanced,
-            active=active,
-        )
-
-    def drop(self, name: str, content: str) -> Path:
-        path = self.inbox / name
-        path.write_text(content)
-        return path
-
-    def start(self, name: str) -> Steps:
-        return self.work.start("orders", name, 1)
-
-    def commit(self, item: Outgoing) -> Outgoing:
-        self.view.apply(item.key, read_entry(frame_entry(item.entry, 7)))
-        if item.committed is not None:
-            item.committed()
-        return item
-
-    def run(self, steps: Steps) -> list[Outgoing]:
-        return [self.commit(item) for item in steps if item is not None]
-
-    def names(self, folder: str) -> list[str]:
-        found = self.paths.home / folder / "orders"
-        return sorted(os.listdir(found)) if found.exists() else []
+from headrace.testing.file_bench import CONTENT, Bench, read_lines, refused_plan, rows
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-def rows(items: list[Outgoing]) -> int:
-    return sum(len(item.records) for item in items)
 
 
 def test_each_frame_says_where_the_next_one_begins(bench: Bench) -> None:
@@ -152,9 +50,6 @@ def test_copy_dropped_while_the_first_is_read_waits_for_it_and_is_skipped(bench:
     assert (skipped.entry.state, skipped.entry.first_name) == (FileState.SKIPPED, "a.txt")
     assert skipped.key.startswith(entry_key("orders", skipped.entry.sha256) + "/")
     assert len(bench.names("done")) == 2
-
-
-CONTENT = "one\ntwo\nthree\nfour\nfive\n"
 
 
 def changed_after_two_rows(bench: Bench) -> Outgoing:
@@ -198,7 +93,8 @@ def test_changed_file_whose_receipt_stays_open_is_set_aside_in_the_inbox(
     bench.drop("a.txt", CONTENT)
     assert bench.run(bench.start("a.txt")) == []
     assert (bench.names("inbox"), bench.names("work")) == (["a.txt"], [])
-    assert [odd.detail for odd in bench.odd] == ["its first 2 rows are not proven stored yet; it goes on when they are"]
+    detail = "its first 2 rows are not proven stored yet; it goes on when they are"
+    assert [(odd.reason, odd.detail) for odd in bench.odd] == [(Reason.NOT_PROVED, detail)]
     assert bench.view.resumable("orders", changed.entry.sha256) == changed.entry
 
 
@@ -209,7 +105,7 @@ def test_file_whose_stored_prefix_differs_is_refused_and_never_published_twice(b
     for _time in range(2):
         bench.drop("a.txt", CONTENT)
         (refused,) = bench.run(bench.start("a.txt"))
-        assert (refused.entry.state, refused.entry.reason) == (FileState.REJECTED, "unreadable")
+        assert (refused.entry.state, refused.entry.reason) == (FileState.REJECTED, "prefix_mismatch")
         assert "as rows 0 to 1; those stand" in refused.entry.detail
         assert (rows([refused]), refused.entry.next_row, refused.entry.rows_published) == (0, 2, 2)
 
@@ -246,10 +142,6 @@ def test_file_refused_with_rows_is_not_touched_again_before_its_receipt_is_balan
     assert bench.run(steps)[-1].entry.rows_published == 5
 
 
-def refused_plan(_claimed: ClaimedFile, _resumed: FileEntry | None) -> Plan:
-    raise FileRefused(Reason.NO_HEADER, "no header")
-
-
 def test_touched_file_is_not_taken_for_a_changed_one(bench: Bench) -> None:
     path = bench.drop("a.txt", "one\ntwo\nthree\n")
     steps = bench.start("a.txt")
@@ -272,7 +164,7 @@ def test_reader_that_fails_or_refuses_in_mid_file_ends_it_as_partial_and_keeps_w
 
     bench.planner.frames = broken
     last = bench.run(bench.start("a.txt"))[-1]
-    assert (last.entry.state, last.entry.reason) == (FileState.PARTIAL, "unreadable")
+    assert (last.entry.state, last.entry.reason) == (FileState.PARTIAL, "reader_failed")
     assert str(error) in last.entry.detail
     assert (last.entry.rows_published, last.entry.rows_unreadable) == (3, 1)
     row = read_system("quarantined_row", last.quarantined[0])
@@ -287,7 +179,7 @@ def test_reader_that_is_broken_from_the_start_rejects_its_file(bench: Bench) -> 
 
     bench.planner.frames = broken
     last = bench.run(bench.start("a.txt"))[-1]
-    assert (last.entry.state, last.entry.reason) == (FileState.REJECTED, "unreadable")
+    assert (last.entry.state, last.entry.reason) == (FileState.REJECTED, "reader_failed")
     assert bench.names("rejected") == ["a.txt", "a.txt.reason.json"]
 
 
@@ -317,8 +209,9 @@ def test_digest_that_begins_like_another_is_refused(bench: Bench) -> None:
     assert view.same_prefix("orders", other.sha256) == (other.sha256, other.state, "other.txt")
 
 
+@pytest.mark.parametrize("killed", [False, True])
 def test_full_disk_at_a_rejection_leaves_the_file_to_be_tried_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, killed: bool
 ) -> None:
     bench.drop("a.txt", "one\n")
 
@@ -331,8 +224,15 @@ def test_full_disk_at_a_rejection_leaves_the_file_to_be_tried_again(
     bench.planner.frames = refused
     with monkeypatch.context() as patch:
         patch.setattr(endings_module, "write_atomically", full)
-        with pytest.raises(OSError, match="No space"):
-            bench.run(bench.start("a.txt"))
+        patch.setattr(endings_module, "_RETRY_SECS", 0.0)
+        bench.run(bench.start("a.txt"))
+        bench.work.endings.retry()
+    assert bench.work.active, "the same bytes wait"
+    if not killed:
+        bench.work.endings.retry()
+        assert (bench.names("rejected"), bench.names("work")) == (["a.txt", "a.txt.reason.json"], [])
+        assert bench.work.active == set()
+        return
     (work,) = bench.names("work")
     bench.restart()
     assert bench.run(bench.work.go_on("orders", work, None))[-1].entry.state is FileState.REJECTED
@@ -393,3 +293,17 @@ def test_failure_of_the_reading_side_is_raised_after_what_it_had_ready(bench: Be
     assert channel.take(max_rows=3, timeout=0.0) == [item]
     with pytest.raises(ValueError, match="lost"):
         channel.take(max_rows=3, timeout=0.0)
+
+
+def test_file_for_whose_contract_the_disk_has_no_room_waits_in_the_inbox(bench: Bench) -> None:
+    bench.drop("a.txt", CONTENT)
+
+    def full(*_arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.planner, "plan", full)
+        assert bench.run(bench.start("a.txt")) == []
+    assert [(odd.name, odd.reason) for odd in bench.odd] == [("a.txt", Reason.NO_ROOM)]
+    assert (bench.names("inbox"), bench.names("work"), bench.work.active) == (["a.txt"], [], set())
+    assert bench.run(bench.start("a.txt"))[-1].entry.rows_published == 5

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.core.vocabulary import Reason
-from headrace.producers import places
-from headrace.producers.claim import ClaimedFile, Gone, digest_steadily, take
-from headrace.producers.inbox import Oddity, list_datasets, look
+from headrace.core.vocabulary import FileState, Reason
+from headrace.producers.claim import ClaimedFile, digest_steadily, take
+from headrace.producers.inbox import Oddity, list_datasets
 from headrace.producers.notes import note_message
-from headrace.producers.places import give_back
 from headrace.producers.ready import ReadyTracker, Signature
 from headrace.producers.ready_queue import Note, ReadyFile, ReadyQueue
 from headrace.producers.watcher import Watcher
@@ -127,12 +125,12 @@ def test_a_file_is_handed_over_once_however_often_it_is_seen(
     assert popped(ready) == ["a.csv"]
 
 
-def test_unfinished_and_hidden_names_and_folders_are_left_alone(
+def test_unfinished_and_hidden_names_are_left_alone(
     paths: Paths, watcher: Watcher, ready: ReadyQueue, clock: Clock, messages: pytest.LogCaptureFixture
 ) -> None:
     for name in (".hidden.csv", "a.csv.tmp", "b.csv.part", ".~lock.c.csv#", "d.csv.crdownload"):
         (paths.inbox / "orders" / name).write_text("id\n1\n")
-    (paths.inbox / "orders" / "folder.csv").mkdir()
+    (paths.inbox / "orders" / ".folder").mkdir()
     watcher.rescan()
     clock.now += 5
     watcher.step(0)
@@ -154,6 +152,7 @@ def test_odd_things_are_told_once_with_a_reason_and_never_stop_the_scan(
     (paths.inbox / "other").symlink_to("/")
     (paths.inbox / "orders" / "link.csv").symlink_to("/etc/passwd")
     os.mkfifo(paths.inbox / "orders" / "pipe.csv")
+    (paths.inbox / "orders" / "2024").mkdir()
     with socket.socket(socket.AF_UNIX) as server:
         monkeypatch.chdir(paths.inbox / "orders")  # a socket's path may have 108 bytes
         server.bind("socket.csv")
@@ -168,12 +167,67 @@ def test_odd_things_are_told_once_with_a_reason_and_never_stop_the_scan(
         ("", "loose.csv", Reason.NO_DATASET),
         ("", "other", Reason.NOT_A_FILE),
         ("", "quality", Reason.BAD_DATASET_NAME),
+        ("orders", "2024", Reason.NOT_A_FILE),
         ("orders", "link.csv", Reason.NOT_A_FILE),
         ("orders", "pipe.csv", Reason.NOT_A_FILE),
         ("orders", "socket.csv", Reason.NOT_A_FILE),
     ]
-    assert messages.messages == ["not a file of a dataset"] * 7
+    assert messages.messages == ["not a file of a dataset"] * 8
     assert popped(ready) == ["good.csv"]
+
+
+def test_subfolder_is_told_until_it_is_moved_away(paths: Paths, watcher: Watcher, ready: ReadyQueue) -> None:
+    folder = paths.inbox / "orders" / "2024"
+    folder.mkdir()
+    (folder / "a.csv").write_text("id\n1\n")
+    watcher.rescan()
+    (told,) = ready.pop_notes()
+    assert told.oddity is not None
+    assert told.oddity.detail == (
+        "inbox/orders/2024 is a folder, and only files that lie in inbox/orders itself are taken; move its files there"
+    )
+    (folder / "a.csv").rename(paths.inbox / "orders" / "a.csv")
+    folder.rmdir()
+    watcher.rescan()
+    (settled,) = ready.pop_notes()
+    assert (settled.name, settled.oddity) == ("2024", None)
+
+
+def test_folder_that_cannot_be_looked_into_is_told_and_what_it_holds_is_not_taken_for_gone(
+    paths: Paths,
+    watcher: Watcher,
+    ready: ReadyQueue,
+    clock: Clock,
+    messages: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (paths.inbox / "other").mkdir()
+    for dataset in ("orders", "other"):
+        (paths.inbox / dataset / "a.csv").write_text("id\n1\n")
+    watcher.rescan()
+    with monkeypatch.context() as patch:
+        opened = os.open
+
+        def refused(path: str | Path, *arguments: int, **named: int) -> int:
+            if path == paths.inbox / "orders":
+                raise PermissionError(13, "Permission denied")
+            return opened(path, *arguments, **named)
+
+        patch.setattr(os, "open", refused)
+        for _scan in range(2):
+            watcher.rescan()
+        (told,) = ready.pop_notes()
+    assert told.oddity is not None
+    assert (told.folder, told.name, told.oddity.reason) == ("", "orders", Reason.UNREADABLE)
+    note = note_message(told, None)
+    assert note is not None
+    assert (note.entry.dataset, note.entry.state, note.entry.path) == ("orders", FileState.SEEN, "inbox/orders")
+    clock.now += 5
+    watcher.rescan()
+    assert messages.messages == ["not a file of a dataset"]
+    assert sorted(popped(ready)) == ["a.csv", "a.csv"]
+    (settled,) = ready.pop_notes()
+    assert (settled.name, settled.oddity) == ("orders", None)
 
 
 def test_note_of_a_hostile_name_has_a_safe_key_and_printable_text() -> None:
@@ -222,135 +276,6 @@ def test_unreadable_file_waits_and_is_tried_again_when_its_permissions_change(
     watcher.step(0)
     assert popped(ready) == ["a.csv"]
     assert [note.name for note in ready.pop_notes()] == ["a.csv"]
-
-
-def test_claim_leaves_a_file_it_may_not_open_in_the_inbox(paths: Paths) -> None:
-    file = paths.inbox / "orders" / "a.csv"
-    file.write_text("id\n1\n")
-
-    def refused(_name: str, _folder: int) -> int:
-        raise PermissionError(13, "Permission denied")
-
-    found = take(paths, "orders", "a.csv", opener=refused)
-    assert isinstance(found, Oddity)
-    assert found.reason is Reason.UNREADABLE
-    assert "read permission" in found.detail
-    assert file.exists()
-
-
-def test_claim_does_not_follow_a_link_that_took_the_files_place(paths: Paths, tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("outside")
-    (paths.inbox / "orders" / "a.csv").symlink_to(secret)
-    found = take(paths, "orders", "a.csv")
-    assert isinstance(found, Oddity)
-    assert found.reason is Reason.NOT_A_FILE
-    assert secret.read_text() == "outside"
-
-
-def test_claim_does_not_leave_the_inbox_through_a_linked_folder(paths: Paths, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "a.csv").write_text("outside")
-    (paths.inbox / "linked").symlink_to(tmp_path / "elsewhere")
-    assert isinstance(take(paths, "linked", "a.csv"), Oddity | Gone)
-    assert look(paths.inbox / "linked", "a.csv") is None
-    assert (tmp_path / "elsewhere" / "a.csv").exists()
-
-
-def test_claim_of_a_pipe_does_not_wait_for_its_writer(paths: Paths) -> None:
-    os.mkfifo(paths.inbox / "orders" / "a.csv")
-    assert isinstance(take(paths, "orders", "a.csv"), Oddity)
-
-
-def test_claim_of_a_vanished_file_says_so(paths: Paths) -> None:
-    assert isinstance(take(paths, "orders", "a.csv"), Gone)
-
-
-def test_claim_takes_the_file_that_got_the_name_last(paths: Paths) -> None:
-    file = paths.inbox / "orders" / "a.csv"
-    file.write_text("first")
-
-    def swapped(name: str, folder: int) -> int:
-        descriptor = os.open(name, os.O_RDONLY, dir_fd=folder)
-        if file.exists():
-            file.with_name(".new").write_text("second")
-            file.with_name(".new").replace(file)
-        return descriptor
-
-    found = take(paths, "orders", "a.csv", opener=swapped)
-    assert isinstance(found, ClaimedFile)
-    with found.stream:
-        assert found.stream.read() == b"second"
-
-
-@pytest.mark.parametrize("name", ["a\nb.csv", "ä" * 120 + ".csv", "-rf.csv", "with space.csv", "\udcff.csv"])
-def test_claim_keeps_any_name_safe_and_its_suffix(paths: Paths, name: str) -> None:
-    (paths.inbox / "orders" / name).write_text("id\n1\n")
-    found = taken(paths, name)
-    with found.stream:
-        assert digest_steadily(found)
-    assert found.path.name.isprintable()
-    assert len(os.fsencode(found.path.name)) <= 255
-    assert found.name.endswith(".csv")
-
-
-def test_two_files_of_one_name_claimed_one_after_the_other_both_stay(paths: Paths) -> None:
-    contents = []
-    for content in ("one", "two"):
-        (paths.inbox / "orders" / "a.csv").write_text(content)
-        taken(paths, "a.csv").close()
-    contents = sorted(file.read_text() for file in (paths.work / "orders").iterdir())
-    assert contents == ["one", "two"]
-
-
-def test_file_given_back_does_not_overwrite_one_that_came_meanwhile(paths: Paths) -> None:
-    (paths.inbox / "orders" / "a.csv").write_text("first")
-    claimed = taken(paths, "a.csv")
-    claimed.close()
-    (paths.inbox / "orders" / "a.csv").write_text("second")
-    where = give_back(claimed.path, paths.inbox / "orders", claimed.name)
-    assert where is not None
-    assert where.name == "a~2.csv"
-    assert where.read_text() == "first"
-    assert (paths.inbox / "orders" / "a.csv").read_text() == "second"
-    assert not claimed.path.exists()
-
-
-def test_giving_back_what_is_gone_is_no_fault(paths: Paths) -> None:
-    assert give_back(paths.work / "orders" / "gone.csv", paths.inbox / "orders", "a.csv") is None
-    assert list((paths.inbox / "orders").iterdir()) == []
-
-
-def test_giving_back_replaces_nothing_where_the_system_has_no_such_rename(
-    paths: Paths, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(places, "_renameat2", lambda: None)
-    test_file_given_back_does_not_overwrite_one_that_came_meanwhile(paths)
-    assert give_back(paths.work / "orders" / "gone.csv", paths.inbox / "orders", "b.csv") is None
-    assert sorted(file.name for file in (paths.inbox / "orders").iterdir()) == ["a.csv", "a~2.csv"]
-
-
-@pytest.mark.parametrize("second", ["unreadable", "a pipe"])
-def test_claim_gives_back_what_took_the_files_place_and_cannot_be_taken(paths: Paths, second: str) -> None:
-    file = paths.inbox / "orders" / "a.csv"
-    file.write_text("first")
-    opened: list[int] = []
-
-    def swapped(name: str, folder: int) -> int:
-        if opened and second == "unreadable":
-            raise PermissionError(13, "Permission denied")
-        opened.append(os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=folder))
-        if len(opened) == 1:
-            other = file.with_name(".new")
-            other.write_text("second") if second == "unreadable" else os.mkfifo(other)
-            other.replace(file)
-        return opened[-1]
-
-    found = take(paths, "orders", "a.csv", opener=swapped)
-    assert isinstance(found, Oddity)
-    assert found.reason is (Reason.UNREADABLE if second == "unreadable" else Reason.NOT_A_FILE)
-    assert [path.name for path in (paths.inbox / "orders").iterdir()] == ["a.csv"]
-    assert list((paths.work / "orders").iterdir()) == []
 
 
 def test_datasets_take_turns_and_files_of_one_dataset_keep_their_order(ready: ReadyQueue) -> None:
