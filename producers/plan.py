@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.core.identity import stable_slot
+from headrace.observability.events import emit
+from headrace.observability.file_events import PartitionsKept
 from headrace.producers.claim import ClaimedFile
 from headrace.producers.readers.base import HEAD_BYTES, Layout, Part, Reader, ReadFrame, ReadOptions
 from headrace.producers.readers.registry import reader_for
@@ -84,10 +86,10 @@ class FilePlanner:
             contract = self._contracts.save_draft(draft_contract(claimed.dataset, reader.sample(stream, layout)))
             layout = reader.open(stream, options_of(contract))
         self._contracts.record(contract)
-        self._ensure(claimed.dataset, contract.partitions)
+        partitions = self._ensure(claimed.dataset, contract.partitions)
         schema, schema_id, columns = self._schema(claimed, reader, layout, contract, resumed)
         known = {field.name for field in contract.fields}
-        partition = stable_slot(claimed.sha256, contract.partitions)
+        partition = stable_slot(claimed.sha256, partitions)
         return Plan(
             contract_version=contract.version,
             tolerance=contract.tolerance,
@@ -138,9 +140,13 @@ class FilePlanner:
         self._schemas.setdefault(claimed.dataset, {})[known] = schema, schema_id, columns
         return schema, schema_id, columns
 
-    def _ensure_topics(self, dataset: str, partitions: int) -> None:
+    def _ensure_topics(self, dataset: str, partitions: int) -> int:
+        """Make sure of a dataset's topics; return how many partitions they have, perhaps more than asked for."""
         specs = dataset_topics(dataset, partitions=partitions, retention_bytes=self._settings.retention_bytes)
-        self._topics.ensure(specs)
+        kept = min(self._topics.ensure(specs).values())
+        if kept > partitions:
+            emit(PartitionsKept(dataset=dataset, asked=partitions, kept=kept))
+        return kept
 
 
 def merged_schema(contract: Contract, known: RecordSchema | None) -> RecordSchema:

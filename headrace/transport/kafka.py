@@ -182,8 +182,11 @@ class Topics:
         config: dict[str, Any] = {**client, "logger": _LIBRDKAFKA_LOG}
         self._admin = AdminClient(config)
 
-    def ensure(self, specs: Iterable[TopicSpec]) -> None:
-        """Create the topics that are missing, and add partitions where a spec asks for more. Blocks until done."""
+    def ensure(self, specs: Iterable[TopicSpec]) -> dict[str, int]:
+        """Create the topics that are missing, and add partitions where a spec asks for more. Blocks until done.
+
+        Returns how many partitions each has then: Kafka takes none away, so a spec that asks for fewer changes nothing.
+        """
         existing = self.partitions()
         wanted = list(specs)
         missing = [
@@ -202,6 +205,7 @@ class Topics:
         if wider:
             for name, future in self._admin.create_partitions(wider, operation_timeout=_CALL_SECS).items():
                 self._settle(name, future, KafkaError.INVALID_PARTITIONS)
+        return {spec.name: max(spec.partitions, existing.get(spec.name, 0)) for spec in wanted}
 
     def partitions(self, limit_secs: float = _CALL_SECS) -> dict[str, int]:
         """Return the number of partitions of every topic; ServiceUnreachable after `limit_secs` without an answer."""
