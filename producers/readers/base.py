@@ -40,6 +40,11 @@ class FileRefused(HeadraceError, Terminal):
         self.reason = reason
         self.detail = detail
 
+    @property
+    def told(self) -> str:
+        """Return the detail and the next action, as a receipt shows them."""
+        return f"{self.detail}; next: {self.hint}" if self.hint else self.detail
+
 
 @dataclass(frozen=True)
 class Problem:

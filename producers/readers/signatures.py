@@ -4,37 +4,44 @@ import re
 
 from headrace.core.vocabulary import Reason
 
-# (first bytes, what it is, is it data that a reader could exist for)
-_SIGNATURES: tuple[tuple[bytes, str, bool], ...] = (
-    (b"\x1f\x8b", "a gzip archive", True),
-    (b"PK\x03\x04", "a zip archive (or a document that is one: xlsx, docx, ods)", True),
-    (b"PK\x05\x06", "an empty zip archive", True),
-    (b"\x28\xb5\x2f\xfd", "a zstandard archive", True),
-    (b"BZh", "a bzip2 archive", True),
-    (b"\xfd7zXZ\x00", "an xz archive", True),
-    (b"\x04\x22\x4d\x18", "an lz4 archive", True),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", True),
-    (b"Rar!\x1a\x07", "a RAR archive", True),
-    (b"PAR1", "a Parquet file", True),
-    (b"Obj\x01", "an Avro container", True),
-    (b"ORC", "an ORC file", True),
-    (b"ARROW1", "an Arrow file", True),
-    (b"FEA1", "a Feather file", True),
-    (b"SQLite format 3\x00", "a SQLite database", True),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document (xls, doc)", True),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", True),
-    (b"%PDF-", "a PDF document", False),
-    (b"\x7fELF", "an ELF program", False),
-    (b"MZ\x90", "a Windows program", False),
-    (b"\xcf\xfa\xed\xfe", "a macOS program", False),
-    (b"\xca\xfe\xba\xbe", "a Java class or macOS program", False),
-    (b"\x89PNG\r\n\x1a\n", "a PNG picture", False),
-    (b"\xff\xd8\xff", "a JPEG picture", False),
-    (b"GIF87a", "a GIF picture", False),
-    (b"GIF89a", "a GIF picture", False),
-    (b"RIFF", "a RIFF media file", False),
-    (b"OggS", "an Ogg media file", False),
-    (b"ID3", "an MP3 sound", False),
+_UNPACK = "unpack it"
+_EXPORT = "export it as CSV or NDJSON, or install a reader for it"
+_SAVE = "save its table as CSV"
+# (first bytes, what it is, what to do if it may hold data)
+_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x1f\x8b", "a gzip archive", _UNPACK),
+    (
+        b"PK\x03\x04",
+        "a zip archive (or a document that is one: xlsx, docx, ods)",
+        "unpack it, or save the document's table as CSV",
+    ),
+    (b"PK\x05\x06", "an empty zip archive", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstandard archive", _UNPACK),
+    (b"BZh", "a bzip2 archive", _UNPACK),
+    (b"\xfd7zXZ\x00", "an xz archive", _UNPACK),
+    (b"\x04\x22\x4d\x18", "an lz4 archive", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
+    (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
+    (b"PAR1", "a Parquet file", _EXPORT),
+    (b"Obj\x01", "an Avro container", _EXPORT),
+    (b"ORC", "an ORC file", _EXPORT),
+    (b"ARROW1", "an Arrow file", _EXPORT),
+    (b"FEA1", "a Feather file", _EXPORT),
+    (b"SQLite format 3\x00", "a SQLite database", _EXPORT),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document (xls, doc)", _SAVE),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", _EXPORT),
+    (b"%PDF-", "a PDF document", ""),
+    (b"\x7fELF", "an ELF program", ""),
+    (b"MZ\x90", "a Windows program", ""),
+    (b"\xcf\xfa\xed\xfe", "a macOS program", ""),
+    (b"\xca\xfe\xba\xbe", "a Java class or macOS program", ""),
+    (b"\x89PNG\r\n\x1a\n", "a PNG picture", ""),
+    (b"\xff\xd8\xff", "a JPEG picture", ""),
+    (b"GIF87a", "a GIF picture", ""),
+    (b"GIF89a", "a GIF picture", ""),
+    (b"RIFF", "a RIFF media file", ""),
+    (b"OggS", "an Ogg media file", ""),
+    (b"ID3", "an MP3 sound", ""),
 )
 _UTF8_BOM = b"\xef\xbb\xbf"
 # A bracket alone in the first line, or an array of objects or arrays.
@@ -57,13 +64,13 @@ def foreign_format(head: bytes) -> tuple[Reason, str] | None:
     """
     if head.startswith(_UTF32_BOMS):
         return Reason.WRONG_ENCODING, "it is UTF-32 text: save it as UTF-8"
-    for signature, name, data in _SIGNATURES:
+    for signature, name, action in _SIGNATURES:
         if head.startswith(signature):
-            if data:
-                return Reason.UNKNOWN_FORMAT, f"it is {name}, and no installed reader takes that"
+            if action:
+                return Reason.UNKNOWN_FORMAT, f"it is {name}, and no installed reader takes that: {action}"
             return Reason.BINARY, f"it is {name}, not a table in text"
     if head[257:262] == b"ustar":
-        return Reason.UNKNOWN_FORMAT, "it is a tar archive, and no installed reader takes that"
+        return Reason.UNKNOWN_FORMAT, f"it is a tar archive, and no installed reader takes that: {_UNPACK}"
     if head.startswith(_UTF16_BOMS):
         return None
     return _document(head) or _odd_bytes(head)
@@ -73,7 +80,7 @@ def _document(head: bytes) -> tuple[Reason, str] | None:
     """Tell text that is one document, not lines of records."""
     start = head.removeprefix(_UTF8_BOM).lstrip()[:16].lower()
     if start.startswith((b"<?xml", b"<!doctype", b"<html")):
-        return Reason.UNKNOWN_FORMAT, "it is an XML or HTML document, and no installed reader takes that"
+        return Reason.UNKNOWN_FORMAT, f"it is an XML or HTML document, and no installed reader takes that: {_EXPORT}"
     if _JSON_DOCUMENT.match(head.removeprefix(_UTF8_BOM)):
         return Reason.UNKNOWN_FORMAT, "it is one JSON document: write one object a line (NDJSON)"
     return None

@@ -45,6 +45,50 @@ def test_a_first_line_that_names_nothing_is_refused(content: bytes) -> None:
     assert refused(content) is Reason.NO_HEADER
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Sales report 2024\n\nid,name,amount\n1,Ann,2\n",
+        b"# exported by a tool\n# on Monday\nid,name\n1,Ann\n2,Ben\n",
+        b"Umsatz 2024\nid;name;betrag\n1;Ann;2,5\n2;Ben;3\n",
+        "Report\nid\tname\tamount\n1\tAnn\t2\n2\tBen\t3\n".encode("utf-16"),
+    ],
+)
+def test_a_title_before_the_table_is_refused_and_named(content: bytes) -> None:
+    with pytest.raises(FileRefused) as caught:
+        read_bytes(content)
+    assert caught.value.reason is Reason.NO_HEADER
+    assert "it looks like a title before the table; next: begin the file with the names" in caught.value.told
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"name\nAnn\nLee, Ben\n", 1),  # a row with a comma that nobody quoted is one row put aside
+        (b"name\nLee, Ann\nCal\n", 1),
+        (b"genre\na|b\nc|d\n", 2),
+        (b"note\nx;y;z\nplain\nx;y;z\nx;y;z\n", 4),
+    ],
+)
+def test_one_column_of_text_with_delimiters_in_it_is_no_title(content: bytes, rows: int) -> None:
+    assert len(read_bytes(content).rows) == rows
+
+
+def test_one_column_stays_one_where_the_contract_tells_the_delimiter() -> None:
+    read = read_bytes(b"triple\na,b,c\nd,e,f\ng,h,i\n", options=ReadOptions(delimiter=";"))
+    assert (read.layout.columns, len(read.rows)) == (("triple",), 3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_excels_line_that_tells_the_delimiter_is_followed_and_is_no_header(encoding: str, line_end: str) -> None:
+    text = line_end.join(["SEP=|", "id|text", "1|a;b", "2|c,d", ""])
+    read = read_bytes(text.encode(encoding))
+    assert (read.layout.columns, read.layout.options.delimiter) == (("id", "text"), "|")
+    assert [row[:2] for row in read.rows] == [("1", "a;b"), ("2", "c,d")]
+    assert read_bytes(b"sep\n1\n").layout.columns == ("sep",)
+
+
 def test_more_than_2000_columns_are_refused() -> None:
     assert refused(b",".join(b"c%d" % place for place in range(100_000))) is Reason.TOO_MANY_COLUMNS
     assert len(read_bytes(b",".join(b"c%d" % place for place in range(2_000))).layout.columns) == 2_000
