@@ -85,3 +85,15 @@ def test_readme_shows_only_commands_that_exist() -> None:
 
     shown = set(re.findall(r"headrace ([a-z]+)", (ROOT / "README.md").read_text()))
     assert shown - {"up"} <= set(COMMANDS) | {"is", "and"}
+
+
+def test_readme_says_who_can_ask_what_on_this_machine() -> None:
+    text = " ".join((ROOT / "README.md").read_text().split())
+    for said in (
+        "Everything listens on 127.0.0.1.",
+        "any local account can query the warehouse and read Kafka",
+        "the embedded Kafka has no authentication",
+        "`HEADRACE_WAREHOUSE_PASSWORD`",
+        "`HEADRACE_REGISTRY_PASSWORD`",
+    ):
+        assert said in text

@@ -18,11 +18,12 @@ from headrace.errors import ProducerFenced, ServiceUnreachable
 from headrace.observability.tracing import FileTracer, SpanRecord
 from headrace.schemas.record import FieldType, RecordField
 from headrace.sinks.base import Block, Sink, target_of
+from headrace.sinks.blocks import BLOCK_ROWS
 from headrace.sinks.clickhouse import ClickHouseSink
 from headrace.sinks.sink_loop import Progress, SinkSlot, SlotTools
 from headrace.testing.dataset import Dataset, environment_of
 from headrace.testing.stack import EmbeddedStack
-from headrace.transport.warehouse import Warehouse
+from headrace.transport.warehouse import ONE_BLOCK, Warehouse
 
 pytestmark = pytest.mark.stack
 
@@ -160,6 +161,52 @@ def test_repeat_keeps_its_token_although_more_has_come(dataset: Dataset, own: Ca
     own(dataset).until(dataset.stored)
     ClickHouseSink(dataset.warehouse).insert(caught[0])
     assert dataset.counts() == (150, 150)
+
+
+class Keeps(ClickHouseSink):
+    """Keeps what it inserts."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        super().__init__(warehouse)
+        self.blocks: list[Block] = []
+
+    def insert(self, block: Block) -> None:
+        super().insert(block)
+        self.blocks.append(block)
+
+
+def written_parts(dataset: Dataset) -> list[tuple[int, ...]]:
+    """The rows of each part that an INSERT wrote, merged since or not: ClickHouse keeps those for minutes."""
+    query = "SELECT rows FROM system.parts WHERE database = 'headrace' AND `table` = {t:String} AND level = 0"
+    return sorted(dataset.warehouse.rows(query, {"t": dataset.name}))
+
+
+def test_block_is_one_insert_and_one_part_up_to_100_000_rows(dataset: Dataset, own: Callable[..., Owner]) -> None:
+    sinks: list[Keeps] = []
+
+    def keeping(warehouse: Warehouse) -> Keeps:
+        sinks.append(Keeps(warehouse))
+        return sinks[-1]
+
+    dataset.publish(BLOCK_ROWS + 17)
+    dataset.publish(1)
+    own(dataset, keeping).until(dataset.stored)
+    inserted = [block for sink in sinks for block in sink.blocks]
+    assert max(block.rows for block in inserted) == BLOCK_ROWS == 100_000
+    assert len({block.token for block in inserted}) == len(inserted)
+    assert written_parts(dataset) == sorted((block.rows,) for block in inserted)
+    assert dataset.counts() == (BLOCK_ROWS + 18, BLOCK_ROWS + 18)
+
+
+def test_parts_would_be_many_without_the_settings_of_one_block(
+    dataset: Dataset, own: Callable[..., Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twin of the test above: it can fail."""
+    for name in ("max_insert_block_size", "min_insert_block_size_rows", "min_insert_block_size_bytes"):
+        monkeypatch.setitem(ONE_BLOCK, name, 1_000)
+    dataset.publish(BLOCK_ROWS)
+    own(dataset).until(dataset.stored)
+    assert len(written_parts(dataset)) > 1
 
 
 def test_former_owner_is_fenced_before_it_can_insert_anything_new(dataset: Dataset, own: Callable[..., Owner]) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import datetime
+import decimal
 import io
+import ipaddress
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +17,7 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.external import ExternalData
 
 from headrace.settings import Settings
 from headrace.testing.stack import EmbeddedStack
@@ -158,6 +161,113 @@ def test_client_binds_parameters(client: Client) -> None:
     )
     assert found.first_row == (3, nasty, [nasty])
     assert client.query("SELECT %(s)s", parameters={"s": nasty}).first_row == (nasty,)
+
+
+VALUES: list[tuple[str, Any]] = [
+    ("Int8", -5),
+    ("UInt64", 2**64 - 1),
+    ("Int128", -(2**100)),
+    ("UInt256", 2**200),
+    ("Float32", 1.5),
+    ("Float64", float("inf")),
+    ("Decimal(18, 4)", decimal.Decimal("1.2345")),
+    ("String", "größe\t\n'\\"),
+    ("FixedString(4)", b"abcd"),
+    ("Date", datetime.date(2020, 1, 2)),
+    ("Date32", datetime.date(1930, 1, 2)),
+    ("DateTime", NOON.replace(microsecond=0)),
+    ("DateTime64(6)", NOON),
+    ("UUID", uuid.UUID(int=7)),
+    ("IPv4", ipaddress.ip_address("1.2.3.4")),
+    ("IPv6", ipaddress.ip_address("::1")),
+    ("Enum8('a' = 1, 'b' = 2)", "b"),
+    ("Bool", True),
+    ("Nullable(Int32)", None),
+    ("LowCardinality(Nullable(String))", None),
+    ("Array(Array(String))", [["a"], []]),
+    ("Array(Nullable(String))", ["a", None]),
+    ("Map(String, UInt64)", {"a": 1}),
+    ("Tuple(Int8, String)", (1, "x")),
+    ("JSON", {"a": 1, "b": {"c": "x"}}),
+    ("Variant(Int64, String)", "x"),
+    ("Point", (1.0, 2.0)),
+    ("Time", datetime.timedelta(seconds=5)),
+    ("Array(Tuple(String, Array(UInt8)))", [("a", [1])]),
+    ("SimpleAggregateFunction(sum, UInt64)", 5),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), VALUES, ids=[kind for kind, _ in VALUES])
+def test_client_gets_back_the_value_it_stored(client: Client, kind: str, value: Any) -> None:
+    client.command(f"CREATE OR REPLACE TABLE clients.v (k Int8, v {kind}) ENGINE = MergeTree ORDER BY k")
+    assert client.insert("clients.v", [[1, value]], column_names=["k", "v"]).written_rows == 1
+    assert client.query("SELECT v FROM clients.v").result_rows == [(value,)]
+    assert client.query_df("SELECT v FROM clients.v").shape == (1, 1)
+    assert client.query_arrow("SELECT v FROM clients.v").num_rows == 1
+
+
+# A Map is not among them: clickhouse-connect writes it as JSON, which no ClickHouse reads as a Map's parameter.
+PARAMETERS = [
+    ("Int64", -7),
+    ("UInt64", 2**64 - 1),
+    ("Float64", 1.5),
+    ("String", "a'b\\\t\n{x}"),
+    ("Bool", True),
+    ("Date", datetime.date(2020, 1, 2)),
+    ("DateTime", NOON.replace(microsecond=0)),
+    ("DateTime64(6)", NOON),
+    ("Nullable(String)", None),
+    ("Array(String)", ["x'y", "z\t"]),
+    ("Array(Nullable(Int32))", [1, None]),
+    ("Tuple(Int8, String)", (1, "x")),
+    ("UUID", uuid.UUID(int=9)),
+    ("Decimal(10, 2)", decimal.Decimal("1.25")),
+    ("IPv4", ipaddress.ip_address("1.2.3.4")),
+    ("Enum8('a' = 1)", "a"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), PARAMETERS, ids=[kind for kind, _ in PARAMETERS])
+def test_client_binds_a_parameter_of_every_type(client: Client, kind: str, value: Any) -> None:
+    assert client.query(f"SELECT {{p:{kind}}}", parameters={"p": value}).first_row == (value,)
+
+
+def test_client_names_a_table_by_a_parameter(client: Client) -> None:
+    found = client.query("SELECT * FROM system.{t:Identifier}", parameters={"t": "one"})
+    assert found.result_rows == [(0,)]
+
+
+def test_client_sets_settings_for_itself_and_for_one_query(settings: Settings) -> None:
+    client = connect(settings, query_limit=3)
+    try:
+        client.set_client_setting("max_block_size", 77)
+        asked = "SELECT getSetting('max_block_size'), getSetting('max_threads')"
+        assert client.query(asked, settings={"max_threads": 2}).first_row == (77, 2)
+        client.set_client_setting("max_threads", 3)
+        assert client.query(asked).first_row == (77, 3)
+        assert client.query("SELECT number FROM numbers(10)").row_count == 3
+        with pytest.raises(DatabaseError) as unknown:
+            client.query("SELECT 1", settings={"nothing": 1})
+        assert unknown.value.code == 115
+    finally:
+        client.close()
+
+
+def test_client_is_told_what_is_not_there(settings: Settings, client: Client) -> None:
+    table = ExternalData(file_name="e", data=b"1\n", fmt="CSV", structure="a Int8")
+    with pytest.raises(DatabaseError, match="no external tables") as external:
+        client.query("SELECT * FROM e", external_data=table)
+    with pytest.raises(DatabaseError, match="roles are not supported") as role:
+        client.query("SELECT 1", settings={"role": "reader"})
+    with pytest.raises(DatabaseError, match="Database nothing does not exist") as database:
+        connect(settings, database="nothing")
+    assert [found.value.code for found in (external, role, database)] == [48, 48, 81]
+
+
+def test_error_of_syntax_speaks_of_the_clients_text_only(client: Client) -> None:
+    with pytest.raises(DatabaseError, match="Multi-statements are not allowed") as caught:
+        client.command("SELECT 1; SELECT 2")
+    assert "formatQuery" not in str(caught.value)
 
 
 def test_client_keeps_a_session(settings: Settings) -> None:

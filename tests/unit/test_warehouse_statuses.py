@@ -96,6 +96,10 @@ def test_client_may_wait_for_the_end_by_either_name(name: str) -> None:
         (b"role=x", [], 48, 501),
         (b"compress=1", [], 48, 501),
         (b"decompress=1", [], 48, 501),
+        (b"param_a=%ff", [], 36, 400),
+        (b"param_%ff=a", [], 36, 400),
+        (b"max_threads=%ff", [], 36, 400),
+        (b"database=%ff", [], 36, 400),
     ],
 )
 def test_what_would_change_an_answer_and_is_not_there_is_refused(

@@ -118,6 +118,7 @@ def test_tree_is_read_by_its_blanks() -> None:
         ("Code: 497. DB::Exception: No. (ACCESS_DENIED)", 497, "ACCESS_DENIED", 403),
         ("std::exception. Code: 1001, type: avro::Exception, e.what() = Bad", 1001, "STD_EXCEPTION", 500),
         ("boom", 1002, "UNKNOWN_EXCEPTION", 500),
+        (3 * "Code: 73. DB::Exception: " + "Unknown format x. (UNKNOWN_FORMAT)", 73, "UNKNOWN_FORMAT", 404),
     ],
 )
 def test_fault_keeps_the_engines_code_name_and_status(message: str, code: int, name: str, status: int) -> None:

@@ -23,6 +23,7 @@ UNKNOWN_ROLE: Final = 511
 ACCESS_DENIED: Final = 497
 AUTHENTICATION_FAILED: Final = 516
 QUERY_TOO_LARGE: Final = 229
+BAD_ARGUMENTS: Final = 36
 NOT_ENOUGH_SPACE: Final = 243
 
 _OTHER_NAMES: Final = {
@@ -47,7 +48,7 @@ STATUSES: Final[Mapping[int, Mapping[str, int]]] = {
         "CANNOT_PARSE_ESCAPE_SEQUENCE": 25,
         "CANNOT_PARSE_QUOTED_STRING": 26,
         "CANNOT_PARSE_INPUT_ASSERTION_FAILED": 27,
-        "BAD_ARGUMENTS": 36,
+        "BAD_ARGUMENTS": BAD_ARGUMENTS,
         "UNKNOWN_ELEMENT_IN_AST": 37,
         "CANNOT_PARSE_DATE": 38,
         "CANNOT_PARSE_DATETIME": 41,
@@ -136,7 +137,9 @@ def fault_of(message: str) -> Fault:
     found = _ENGINE_ERROR.search(message)
     if found is None:
         return Fault(1002, message.strip() or "the engine gave no reason", "UNKNOWN_EXCEPTION")
-    text = _TRAILER.sub("", found[2]).strip().removeprefix(f"Code: {found[1]}. DB::Exception: ")
+    text, again = _TRAILER.sub("", found[2]).strip(), f"Code: {found[1]}. DB::Exception: "
+    while text.startswith(again):
+        text = text.removeprefix(again)
     text = _NESTED.sub(" ", text)
     named = _NAME.search(text)
     if named is None:

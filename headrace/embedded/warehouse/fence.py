@@ -17,6 +17,8 @@ from headrace.embedded.warehouse.lexer import Kind, Token, escape_parameter, tok
 from headrace.embedded.warehouse.requests import WIRE_SETTINGS
 from headrace.embedded.warehouse.tree import Node, parse_tree
 
+_SCOPE = ": In scope SELECT formatQuerySingleLine("
+
 
 class Act(Enum):
     """What a statement does to the warehouse."""
@@ -53,9 +55,7 @@ class Fence:
 
     def admit(self, parser: Parser, statement: str, parameters: Mapping[str, str]) -> Admitted:
         """Return the canonical statement, or raise the Fault that the client gets. Runs nothing of the client's."""
-        canonical = parser.text(
-            "SELECT formatQuerySingleLine({q:String})", {"q": escape_parameter(statement)}
-        ).removesuffix("\n")
+        canonical = _canonical(parser, statement)
         found = tuple(tokens(canonical))
         self._check_tokens(found)
         _check_names(found, parameters)
@@ -160,6 +160,15 @@ class Fence:
         if name in rules.SHARED_NAMES and in_set:
             raise _refused(f"table function {node.name}")
         self._check_function(node.name)
+
+
+def _canonical(parser: Parser, statement: str) -> str:
+    """Return the statement as the engine writes it; a refusal speaks of the client's text, not of how it was read."""
+    try:
+        text = parser.text("SELECT formatQuerySingleLine({q:String})", {"q": escape_parameter(statement)})
+    except Fault as fault:
+        raise Fault(fault.code, fault.text.partition(_SCOPE)[0], fault.name) from fault
+    return text.removesuffix("\n")
 
 
 def setting_names(found: Sequence[Token], index: int) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from headrace.embedded.access import basic_credentials
-from headrace.embedded.warehouse.faults import AUTHENTICATION_FAILED, NOT_IMPLEMENTED, Fault
+from headrace.embedded.warehouse.faults import AUTHENTICATION_FAILED, BAD_ARGUMENTS, NOT_IMPLEMENTED, Fault
 
 # Parameters that are the HTTP interface's own; every other one is a setting of the engine.
 _RESERVED = frozenset(
@@ -161,6 +161,10 @@ def read_query(method: str, path: str, query_string: bytes, headers: Iterable[tu
 
 def refuse_unsupported(query: HttpQuery) -> None:
     """Say at once what this interface does not have; nothing is ignored in silence that would change an answer."""
+    given = {"database": query.database} | dict(query.settings)
+    for name, value in (given | {f"param_{name}": value for name, value in query.parameters.items()}).items():
+        if not _text(name) or not _text(value):
+            raise Fault(BAD_ARGUMENTS, f"{name.encode(errors='replace').decode()} is not UTF-8")
     if query.flag("compress") or query.flag("decompress"):
         raise Fault(
             NOT_IMPLEMENTED,
@@ -168,7 +172,10 @@ def refuse_unsupported(query: HttpQuery) -> None:
             "use Content-Encoding, and Accept-Encoding with enable_http_compression=1",
         )
     if query.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise Fault(NOT_IMPLEMENTED, "multipart/form-data (external tables) is not supported here")
+        raise Fault(
+            NOT_IMPLEMENTED,
+            "multipart/form-data is not supported here: no external tables, and parameters go in the URL",
+        )
     if "role" in query.options:
         raise Fault(NOT_IMPLEMENTED, "roles are not supported here")
     if query.flag("http_write_exception_in_output_format"):
@@ -179,6 +186,11 @@ def refuse_unsupported(query: HttpQuery) -> None:
         )
     if query.headers.get("x-clickhouse-ssl-certificate-auth", "off").lower() not in {"off", ""}:
         raise Fault(AUTHENTICATION_FAILED, "Invalid authentication: certificates are not supported here")
+
+
+def _text(value: str) -> bool:
+    """Return whether a value was UTF-8: other bytes have become surrogates."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _basic(header: str) -> tuple[str, str]:
