@@ -57,6 +57,31 @@ INDEXES = {
 }
 TRACE = "391dae938234560b16bb63f51501cb6f"
 
+ROW: dict[str, Any] = {
+    "Timestamp": "2013-01-01 12:00:00.123456789",
+    "TraceId": TRACE,
+    "SpanId": "0102030405060708",
+    "ParentSpanId": "",
+    "TraceState": "",
+    "SpanName": "GET /Flights",
+    "SpanKind": "Server",
+    "ServiceName": "layout-test",
+    "ResourceAttributes": {"service.name": "layout-test"},
+    "ScopeName": "s",
+    "ScopeVersion": "1",
+    "SpanAttributes": {"peer.service": "telemetrygen-server"},
+    "Duration": 2_000_000_000,
+    "StatusCode": "Error",
+    "StatusMessage": "no",
+    "Events.Timestamp": ["2013-01-01 12:00:00.123456789"],
+    "Events.Name": ["began"],
+    "Events.Attributes": [{"a": "b"}],
+    "Links.TraceId": [TRACE],
+    "Links.SpanId": ["0807060504030201"],
+    "Links.TraceState": [""],
+    "Links.Attributes": [{}],
+}
+
 
 @pytest.fixture(scope="module")
 def warehouse(stack: EmbeddedStack) -> Settings:
@@ -103,33 +128,9 @@ def test_table_of_times_has_the_exporters_columns(warehouse: Settings) -> None:
 
 def test_row_of_the_exporter_is_stored_and_found_by_its_own_queries(warehouse: Settings) -> None:
     own: dict[str, Any] = {"headers": pipeline_user(warehouse)}
-    row = {
-        "Timestamp": "2013-01-01 12:00:00.123456789",
-        "TraceId": TRACE,
-        "SpanId": "0102030405060708",
-        "ParentSpanId": "",
-        "TraceState": "",
-        "SpanName": "GET /Flights",
-        "SpanKind": "Server",
-        "ServiceName": "layout-test",
-        "ResourceAttributes": {"service.name": "layout-test"},
-        "ScopeName": "s",
-        "ScopeVersion": "1",
-        "SpanAttributes": {"peer.service": "telemetrygen-server"},
-        "Duration": 2_000_000_000,
-        "StatusCode": "Error",
-        "StatusMessage": "no",
-        "Events.Timestamp": ["2013-01-01 12:00:00.123456789"],
-        "Events.Name": ["began"],
-        "Events.Attributes": [{"a": "b"}],
-        "Links.TraceId": [TRACE],
-        "Links.SpanId": ["0807060504030201"],
-        "Links.TraceState": [""],
-        "Links.Attributes": [{}],
-    }
-    assert list(row) == list(STORED)
+    assert list(ROW) == list(STORED)
     names = ", ".join(f"`{name}`" for name in STORED)
-    data = json.dumps(row).encode()
+    data = json.dumps(ROW).encode()
     stored = ask(warehouse, f"INSERT INTO headrace.otel_traces ({names}) FORMAT JSONEachRow", data=data, **own)
     assert stored.status == 200, stored.text
     by_trace = f"""
