@@ -20,6 +20,7 @@ SUBJECT = "every-call"
 ONE = Schema('{"type":"record","name":"EveryCall","fields":[]}', "AVRO")
 TWO = Schema('{"type":"record","name":"EveryCall","fields":[{"name":"a","type":"int","default":0}]}', "AVRO")
 BROKEN = Schema('{"type":"record","name":"EveryCall","fields":[{"name":"a","type":"string"}]}', "AVRO")
+FORWARD = ServerConfig(compatibility=ConfigCompatibilityLevel.FORWARD)
 LOCAL = {"clear_caches", "clear_latest_caches", "close", "config", "new_client"}
 # Calls that stand in the tests by name; the last two tests are about all of them.
 ANSWERED: dict[str, tuple[Callable[[SchemaRegistryClient], Any], Any]] = {
@@ -48,12 +49,7 @@ ANSWERED: dict[str, tuple[Callable[[SchemaRegistryClient], Any], Any]] = {
     "get_compatibility": (lambda client: client.get_compatibility(), "BACKWARD"),
     "set_compatibility": (lambda client: client.set_compatibility(SUBJECT, "FULL"), {"compatibility": "FULL"}),
     "get_config": (lambda client: client.get_config(SUBJECT).compatibility_level, "FULL"),
-    "set_config": (
-        lambda client: (
-            client.set_config(SUBJECT, ServerConfig(compatibility=ConfigCompatibilityLevel.FORWARD)).compatibility
-        ),
-        ConfigCompatibilityLevel.FORWARD,
-    ),
+    "set_config": (lambda client: client.set_config(SUBJECT, FORWARD), {"compatibility": "FORWARD"}),
     "delete_config": (lambda client: client.delete_config(SUBJECT).compatibility_level, "FORWARD"),
     "test_compatibility": (lambda client: client.test_compatibility(SUBJECT, BROKEN, verbose=True), False),
     "test_compatibility_all_versions": (lambda client: client.test_compatibility_all_versions(SUBJECT, TWO), True),
@@ -83,7 +79,7 @@ REFUSED: dict[str, tuple[Callable[[SchemaRegistryClient], Any], tuple[int, int]]
     "format": (lambda client: client.get_version(SUBJECT, 1, fmt="resolved"), (422, 42201)),
     "json": (lambda client: client.register_schema(SUBJECT, Schema("{}", "JSON")), (422, 42201)),
     "import": (lambda client: client.update_global_mode("IMPORT"), (422, 42205)),
-    "config": (lambda client: client.set_config(SUBJECT, ServerConfig(compatibility_group="x")), (422, 42205)),
+    "group": (lambda client: client.set_config(SUBJECT, ServerConfig(compatibility_group="x")), (422, 42205)),
 }
 
 
