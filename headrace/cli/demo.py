@@ -16,7 +16,7 @@ from headrace.cli import EXIT_NO
 from headrace.cli.alerts import every_alert
 from headrace.cli.down import stop_line
 from headrace.cli.files import copy_into_inbox, follow, ledger_entries
-from headrace.cli.up import ready_to_start, start_daemon
+from headrace.cli.up import PORTS_OPTION, ready_to_start, start_daemon
 from headrace.core.vocabulary import FileState
 from headrace.runtime.damage import DAMAGED_NAME, damaged_flights
 from headrace.runtime.home import is_held
@@ -41,10 +41,14 @@ NEXT = (
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave the line running at the end.")
-def demo(*, keep: bool) -> None:
-    """Start the line, drop the flights of New York in 2013 month by month, and show what came of them."""
+@PORTS_OPTION
+def demo(*, keep: bool, ports: str) -> None:
+    """Start the line, drop the flights of New York in 2013 month by month, and show what came of them.
+
+    A line that runs on this home is used, and left as it is; one that the demo starts is stopped at its end.
+    """
     settings, console = Settings(), Console(highlight=False, soft_wrap=True)
-    with running_line(settings, keep=keep):
+    with running_line(settings, keep=keep, auto=ports == "auto"):
         came = drop_everything(settings, console)
         balanced = summary(settings, console, came)
     console.print("\n[bold]Try next[/]" + ("" if keep else " (the data stays in " + str(settings.home) + ")"))
@@ -55,13 +59,13 @@ def demo(*, keep: bool) -> None:
 
 
 @contextmanager
-def running_line(settings: Settings, *, keep: bool) -> Iterator[None]:
+def running_line(settings: Settings, *, keep: bool, auto: bool = False) -> Iterator[None]:
     """Use the line that runs on this home, or start one and stop it at the end (also after Ctrl-C)."""
     if is_held(settings.paths()):
         click.echo(f"A line already runs on {settings.home}: the demo uses it.")
         yield
         return
-    pid = start_daemon(ready_to_start(settings, frozenset(CHOICES), auto=False), ",".join(CHOICES))
+    pid = start_daemon(ready_to_start(settings, frozenset(CHOICES), auto=auto), ",".join(CHOICES))
     after = "it goes on after the demo, until headrace down" if keep else "the demo stops it at its end"
     click.echo(f"the line is up (pid {pid}); {after}")
     try:

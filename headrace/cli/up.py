@@ -17,21 +17,24 @@ from headrace.errors import ServiceUnreachable
 from headrace.runtime.home import bury_leftovers, locked_home, read_report
 from headrace.runtime.plan import CHOICES, parse_services
 from headrace.runtime.supervisor import StopFlag, supervise
-from headrace.settings import Settings
+from headrace.settings import Paths, Settings
 
 _LOOK_SECS = 0.1
 _DAEMON_SECS = 180.0
 
 
-@click.command()
-@click.option("--detach", is_flag=True, help="Return when the line is ready; it goes on until headrace down.")
-@click.option(
+PORTS_OPTION = click.option(
     "--ports",
     type=click.Choice(["settings", "auto"]),
     default="settings",
     show_default=True,
     help="auto: pick free ports; headrace status tells them.",
 )
+
+
+@click.command()
+@click.option("--detach", is_flag=True, help="Return when the line is ready; it goes on until headrace down.")
+@PORTS_OPTION
 @click.option("--services", default=",".join(CHOICES), show_default=True, help="What to start, by comma.")
 def up(detach: bool, ports: str, services: str) -> None:
     """Start Kafka, the registry, the warehouse and the pipeline, and keep them running."""
@@ -65,7 +68,10 @@ def ready_to_start(settings: Settings, chosen: frozenset[str], *, auto: bool) ->
 
 
 def start_daemon(settings: Settings, services: str) -> int:
-    """Leave a supervisor behind and return its pid when the line is ready; ServiceUnreachable says why it is not."""
+    """Leave a supervisor behind and return its pid when the line is ready; ServiceUnreachable says why it is not.
+
+    Ctrl-C while it starts stops it again.
+    """
     paths = settings.paths()
     paths.logs.mkdir(parents=True, exist_ok=True)
     output = paths.logs / "supervisor.out"
@@ -78,19 +84,32 @@ def start_daemon(settings: Settings, services: str) -> int:
             env={**os.environ, **child_environment(settings)},
             start_new_session=True,
         )
+    try:
+        if _is_ready(daemon, paths):
+            return daemon.pid
+    except KeyboardInterrupt:
+        click.echo("\nstopping what was started")
+        daemon.terminate()
+        daemon.wait()
+        raise
+    if daemon.poll() is not None:
+        raise _last_words(output)
+    raise ServiceUnreachable(
+        f"the line is not ready after {_DAEMON_SECS:.0f} s (pid {daemon.pid})", hint="headrace status; headrace down"
+    )
+
+
+def _is_ready(daemon: subprocess.Popen[bytes], paths: Paths) -> bool:
+    """Show progress until the line is ready; return False if the daemon ends before, or it takes too long."""
     progress, deadline = Progress(click.echo), time.monotonic() + _DAEMON_SECS
-    while time.monotonic() < deadline:
-        if daemon.poll() is not None:
-            raise _last_words(output)
+    while time.monotonic() < deadline and daemon.poll() is None:
         report = read_report(paths)
         if report is not None and report["pid"] == daemon.pid:
             progress.show(report)
             if report["phase"] == "running":
-                return daemon.pid
+                return True
         time.sleep(_LOOK_SECS)
-    raise ServiceUnreachable(
-        f"the line is not ready after {_DAEMON_SECS:.0f} s (pid {daemon.pid})", hint="headrace status; headrace down"
-    )
+    return False
 
 
 def _last_words(output: Path) -> ServiceUnreachable:

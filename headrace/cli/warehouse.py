@@ -119,7 +119,7 @@ def list_rows(dataset: str | None, as_json: bool) -> None:
         click.echo(json.dumps(found, default=str, ensure_ascii=False, indent=2))
         return
     if not found:
-        click.echo("nothing is in quarantine")
+        click.echo("nothing is in quarantine" + (f' of dataset "{dataset}"' if dataset else ""))
         return
     click.echo(f"{'dataset':<16} {'file':<16} {'name':<26} {'stage':<5} {'rows':>9} {'first row':>9}  reason")
     for row in found:

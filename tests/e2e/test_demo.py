@@ -1,32 +1,127 @@
-"""headrace demo on a running line: it proves its receipts, and a second one recognises every file."""
+"""headrace demo on a home of its own: it starts the line and stops it, proves its receipts, and can be interrupted."""
 
 import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from headrace.core.child import wait_until
-from headrace.testing.line import RunningLine
+from headrace.runtime.home import SupervisorReport, is_held, process_of, read_report
+from headrace.testing.line import HEADRACE, RunningLine, wait_for
 
 pytestmark = pytest.mark.stack
+FILES = 17
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[RunningLine]:
+    """A home on which nothing has run; nothing runs on it at the end."""
+    home = RunningLine(tmp_path / "home")
+    yield home
+    home.headrace("down")
+
+
+@pytest.mark.timeout(400)
+def test_demo_on_a_fresh_home_proves_its_receipts_and_later_ones_recognise_every_file(fresh: RunningLine) -> None:
+    first = fresh.headrace("demo", "--ports", "auto")
+    assert "the line is up" in first.stdout
+    assert "partial: unterminated_quote" in first.stdout
+    assert "proved" in first.stdout
+    assert "the line is stopped" in first.stdout
+    assert_nothing_runs(fresh)
+    again = fresh.headrace("demo", "--ports", "auto", "--keep")
+    assert_recognised(again.stdout)
+    assert "the line is stopped" not in again.stdout
+    flights = fresh.value("SELECT count() FROM headrace.flights")
+    third = fresh.headrace("demo")
+    assert "A line already runs" in third.stdout
+    assert_recognised(third.stdout)
+    assert fresh.value("SELECT count() FROM headrace.flights") == flights
+    # January's first rows, as the source has them: the oracle is the file, not the line.
+    first_flight = "SELECT carrier, flight, origin, dest FROM headrace.flights WHERE _row = 0 AND month = 1 AND day = 1"
+    assert set(fresh.value(f"{first_flight} ORDER BY _offset LIMIT 1").splitlines()) == {"UA\t1545\tEWR\tIAH"}
+    assert_windows_of_the_year(fresh)
 
 
 @pytest.mark.timeout(300)
-def test_demo_proves_its_receipts_and_a_second_one_skips_the_same_bytes(line: RunningLine) -> None:
-    first = line.headrace("demo")
-    assert "proved" in first.stdout
-    assert "partial: unterminated_quote" in first.stdout
-    flights = line.value("SELECT count() FROM headrace.flights")
-    second = line.headrace("demo")
-    assert second.stdout.count("skipped: the same bytes are in already") == 17
-    assert "proved" in second.stdout
-    assert "17 of 17 files were recognised" in second.stdout
-    (flights_row,) = [text.split() for text in second.stdout.splitlines() if re.match(r"flights +\d+ +13 ", text)]
+def test_ctrl_c_in_the_middle_of_the_demo_stops_its_line_and_what_came_in_balances_later(fresh: RunningLine) -> None:
+    demo = interruptible(fresh, "demo", "--ports", "auto")
+    wait_for(lambda: "flights-2013-01.csv" in told(fresh), 180, lambda: told(fresh))
+    report = report_of(fresh)
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(120) == 130, told(fresh)
+    assert "the line is stopped" in told(fresh)
+    assert "proved" not in told(fresh)
+    assert_nothing_runs(fresh, report)
+    with RunningLine(fresh.home) as line:
+        came = [receipt["file"] for receipt in line.receipts()]
+        receipts = [receipt for receipt in line.final_receipts("", len(came)) if receipt["balanced"]]
+        assert {receipt["dataset"] for receipt in receipts} >= {"weather", "planes", "airports", "airlines", "flights"}
+        for receipt in receipts:
+            assert receipt["rows_read"] == receipt["rows_stored"] + receipt["rows_quarantined"]
+        assert line.value("SELECT count() > 0 FROM headrace.flights") == "1"
+
+
+@pytest.mark.parametrize("command", [("demo",), ("up", "--detach")], ids=" ".join)
+def test_ctrl_c_while_the_line_starts_leaves_no_process(fresh: RunningLine, command: tuple[str, ...]) -> None:
+    starting = interruptible(fresh, *command, "--ports", "auto")
+    wait_for(lambda: "ready" in told(fresh), 120, lambda: told(fresh))
+    report = report_of(fresh)
+    starting.send_signal(signal.SIGINT)
+    assert starting.wait(120) == 130, told(fresh)
+    assert_nothing_runs(fresh, report)
+
+
+def interruptible(home: RunningLine, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a command as a terminal does, with what it prints in a file."""
+    home.home.mkdir(exist_ok=True)
+    with (home.home / "up.out").open("wb") as output:
+        # A session of its own, so that the signal reaches it alone, as Ctrl-C does not reach the daemon.
+        return subprocess.Popen(
+            [*HEADRACE, *arguments],
+            env=home.environment | {"PYTHONUNBUFFERED": "1"},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def told(home: RunningLine) -> str:
+    return home.output()
+
+
+def report_of(home: RunningLine) -> SupervisorReport:
+    report = read_report(home.settings.paths())
+    assert report is not None
+    return report
+
+
+def assert_nothing_runs(home: RunningLine, before: SupervisorReport | None = None) -> None:
+    """No supervisor holds the home, and no process of the given report lives."""
+    paths = home.settings.paths()
+    assert not is_held(paths)
+    assert read_report(paths) is None
+    for entry in before["processes"].values() if before else ():
+        assert not entry["pid"] or process_of(entry["pid"], entry["created_at"]) is None
+    mine = [process for process in psutil.process_iter(["environ"]) if is_of(process, home)]
+    assert mine == []
+
+
+def is_of(process: psutil.Process, home: RunningLine) -> bool:
+    environment = process.info["environ"] or {}
+    return environment.get("HEADRACE_HOME") == str(home.home) and process.status() != psutil.STATUS_ZOMBIE
+
+
+def assert_recognised(printed: str) -> None:
+    assert printed.count("skipped: the same bytes are in already") == FILES
+    assert "proved" in printed
+    assert f"{FILES} of {FILES} files were recognised" in printed
+    (flights_row,) = [text.split() for text in printed.splitlines() if re.match(r"flights +\d+ +13 ", text)]
     assert flights_row[-2:] == ["-", "-"], "rates are those of this run"
-    assert line.value("SELECT count() FROM headrace.flights") == flights
-    # January's first rows, as the source has them: the oracle is the file, not the line.
-    first_flight = "SELECT carrier, flight, origin, dest FROM headrace.flights WHERE _row = 0 AND month = 1 AND day = 1"
-    assert set(line.value(f"{first_flight} ORDER BY _offset LIMIT 1").splitlines()) == {"UA\t1545\tEWR\tIAH"}
-    assert_windows_of_the_year(line)
 
 
 def assert_windows_of_the_year(line: RunningLine) -> None:
