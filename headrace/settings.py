@@ -179,6 +179,11 @@ class Paths:
         return self.home / "contracts"
 
     @property
+    def manifests(self) -> Path:
+        """What senders say of their files: manifests/<dataset>/FILE.json, with `rows` and sums by field."""
+        return self.home / "manifests"
+
+    @property
     def silences(self) -> Path:
         """Which alerts a person asked not to be told of, and until when."""
         return self.home / "silences.yaml"

@@ -34,14 +34,46 @@ class RowsOutsideWindows(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EmptyWindowsLeftOut(Event):
+    """A silence was so long that only its newest windows were closed; the others were empty too, and say nothing."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "empty windows left out"
+    dataset: str
+    clock: str
+    windows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaUnreadable(Event):
+    """Records have a schema that is none of ours: how it changed is unknown."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "schema unreadable"
+    schema_id: int
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFactsWait(Event):
+    """What is known of files could not be told just now; it is tried again."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "facts of files wait"
+    dataset: str
+    cause: str
+    hint: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class WindowShortened(Event):
-    """A window's record was too large for a message: cells, or charts too, were left out. Its verdicts are whole."""
+    """A window's record was too large for a message: it names the cells that are left out. Its verdicts are whole."""
 
     level: ClassVar[int] = logging.WARNING
     text: ClassVar[str] = "window record shortened"
     dataset: str
     key: str
-    size: int
+    cells: int
 
 
 @dataclass(frozen=True, kw_only=True)

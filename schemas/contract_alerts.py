@@ -7,16 +7,25 @@ from headrace.schemas.problems import Place
 
 ALERTS = "headrace.alerts"
 _MOST = 10_000
-_NAMES = {"openAfter": "open_after", "stillEvery": "still_every", "resolveAfter": "resolve_after"}
+_NAMES = {
+    "openAfter": "open_after",
+    "stillEvery": "still_every",
+    "resolveAfter": "resolve_after",
+    "uncheckedAfter": "unchecked_after",
+}
 
 
 @dataclass(frozen=True)
 class AlertLife:
-    """In windows: failing ones until an alert opens, failing ones until it is told again, passing ones that end it."""
+    """In windows: failing ones until an alert opens, failing ones until it is told again, passing ones that end it.
+
+    `unchecked_after` windows without a verdict of a rule open the alert that it is not checked.
+    """
 
     open_after: int = 1
     still_every: int = 12
     resolve_after: int = 2
+    unchecked_after: int = 24
 
 
 def read_alert_life(value: object, place: Place, findings: Findings) -> AlertLife:

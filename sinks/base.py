@@ -26,8 +26,8 @@ class Target:
 _SYSTEM_TARGETS = {
     LEDGER: Target("file_entries", "file_entry", overwriting=True),
     ALERTS: Target("alert_entries", "alert", overwriting=True),
-    # Windows are stored once they are closed, from quality.windows.
-    PROFILES: Target("profiles", "profile_delta", unstored=frozenset({"windows"})),
+    # Windows, and what they knew, are stored once they are closed, from quality.windows.
+    PROFILES: Target("profiles", "profile_delta", unstored=frozenset({"windows", "facts"})),
     WINDOWS: Target("window_entries", "window", overwriting=True),
     ADVICE: Target("advice_entries", "advice", overwriting=True),
 }

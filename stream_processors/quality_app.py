@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+import click
 import faust
 
 from headrace.core.child import exit_status
@@ -41,6 +42,7 @@ from headrace.schemas.system import MessageUnreadable, frame_system, read_checke
 from headrace.schemas.topics import ALERTS, MAX_MESSAGE_BYTES, PROFILES, QUALITY_APP, QUALITY_PARTITIONS, QUALITY_TABLE
 from headrace.settings import Settings
 from headrace.stream_processors.faust_consumer import GapTolerantConsumer, GapTolerantTransport
+from headrace.stream_processors.steps.file_facts import FACTS
 from headrace.stream_processors.steps.file_quality import FileQuality, alerts_of, merge_delta
 from headrace.stream_processors.window_app import WindowFlow
 from headrace.stream_processors.window_table import TICK
@@ -123,28 +125,36 @@ class FileAlerts:
             self._stale.add(drop)
 
 
-def build_app(settings: Settings) -> faust.App:
+def build_app(settings: Settings, slot: int = 0) -> faust.App:
     """Return the app, not started. Its topics must exist. Raises WrongUse for a Kafka login that Faust cannot do."""
-    app = faust.App(QUALITY_APP, **app_settings(settings))
+    app = faust.App(QUALITY_APP, **app_settings(settings, slot))
     app.transport = GapTolerantTransport(app.conf.broker_consumer, app, loop=app.loop)
     return app
 
 
-def app_settings(settings: Settings) -> dict[str, Any]:
-    """Return headrace's settings as Faust's own; raises WrongUse for a Kafka login that Faust cannot do."""
+def stage_of(slot: int) -> str:
+    """Return the name of one of the apps that share the work: the first is the stage itself."""
+    return STAGE if slot == 0 else f"{STAGE}-{slot}"
+
+
+def app_settings(settings: Settings, slot: int = 0) -> dict[str, Any]:
+    """Return headrace's settings as Faust's own; raises WrongUse for a Kafka login that Faust cannot do.
+
+    Apps of several slots share the partitions; each is a member of its own, which comes back to its own place.
+    """
     client = settings.kafka_client()
     return {
         "broker": ";".join(f"kafka://{address.strip()}" for address in client["bootstrap.servers"].split(",")),
         "broker_credentials": _credentials(client),
         "store": "memory://",
-        "datadir": str(settings.paths().run / "faust"),
+        "datadir": str(settings.paths().run / ("faust" if slot == 0 else f"faust-{slot}")),
         "topic_partitions": QUALITY_PARTITIONS,
         "producer_max_request_size": MAX_MESSAGE_BYTES,
         "topic_replication_factor": settings.replication_factor,
         "topic_disable_leader": True,
         "web_enabled": False,
         "consumer_auto_offset_reset": "earliest",
-        "consumer_group_instance_id": STAGE,
+        "consumer_group_instance_id": stage_of(slot),
         "broker_session_timeout": 6.0,
         "broker_heartbeat_interval": 2.0,
         "broker_rebalance_timeout": 6.0,
@@ -212,7 +222,7 @@ def attach(
         if (delta := await _delta_of(registry, message, value)) is None:
             return
         published_at = int(message.timestamp * 1_000_000)
-        if delta["stage"] != TICK:
+        if delta["stage"] not in {TICK, FACTS}:
             await raise_of_file(message, published_at, delta)
         await windows.merge(message, published_at, delta)
 
@@ -258,6 +268,13 @@ def _add_timers(app: faust.App, windows: WindowFlow, status: StageStatus, failed
         status.update(lag=await _consumer(app).behind())
 
     @app.timer(interval=1.0)  # type: ignore[untyped-decorator]
+    async def tell_files() -> None:
+        try:
+            await windows.tell_files()
+        except Exception as error:  # whatever it is, checks of files must not miss their facts in silence
+            await _hold(failed, error)
+
+    @app.timer(interval=1.0)  # type: ignore[untyped-decorator]
     async def close_by_time() -> None:
         try:
             await windows.tick()
@@ -301,13 +318,13 @@ def _tell(alert: dict[str, Any], tracer: FileTracer, published_at: int) -> None:
     )
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, slot: int = 0) -> None:
     """Run the app until SIGTERM or SIGINT; then commit and leave. Raises what the app cannot go on with."""
-    status = StageStatus(settings.paths(), STAGE)
+    status = StageStatus(settings.paths(), stage_of(slot))
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    app = build_app(settings)
+    app = build_app(settings, slot)
     failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
     with closing(Registry(settings)) as registry, closing(span_export(settings, STAGE)) as export:
         windows = attach(app, settings, registry, FileTracer(export), status, failed)
@@ -340,16 +357,18 @@ async def until_it_ends(app: faust.App, stop: asyncio.Event, failed: asyncio.Fut
         raise StageCrashed(f"the Faust app ended by itself: {cause!r}", hint="headrace status") from cause
 
 
-def main() -> None:
+@click.command()
+@click.option("--slot", default=0, show_default=True, help="Which of the quality apps this is; each has its own.")
+def main(slot: int) -> None:
     """Run the process `quality`; exit with 78 on an error that a restart cannot mend."""
     settings = Settings()
-    configure_logs(settings.paths(), STAGE)
+    configure_logs(settings.paths(), stage_of(slot))
     try:
-        with closing(Counters(STAGE)):
-            asyncio.run(run(settings))
+        with closing(Counters(stage_of(slot))):
+            asyncio.run(run(settings, slot))
     except Exception as error:  # Faust lets errors of any kind through
         hint = error.hint if isinstance(error, HeadraceError) else "headrace status"
-        emit(StageFailed(stage=STAGE, error=str(error) or repr(error), hint=hint))
+        emit(StageFailed(stage=stage_of(slot), error=str(error) or repr(error), hint=hint))
         sys.exit(exit_status(error))
 
 

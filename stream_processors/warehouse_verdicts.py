@@ -5,8 +5,8 @@ where there are none it is not checked and says so. No row is read into this pro
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,13 +17,17 @@ from headrace.schemas.contract import Contract
 from headrace.schemas.rules import Rule
 from headrace.stream_processors.checks import facts
 from headrace.stream_processors.checks.base import not_checked
+from headrace.stream_processors.refused_rows import Source, stored_alone
+from headrace.stream_processors.steps.file_facts import OTHERS, FileFacts, facts_of_file
 from headrace.stream_processors.steps.score import Judged
 from headrace.stream_processors.steps.stored_past import Past
 from headrace.stream_processors.steps.stored_sql import (
     QUARANTINED_ROWS,
     QUARANTINED_RULES,
     STORED_STATE,
+    UNREADABLE_ROWS,
     Span,
+    differs,
     figures_query,
     rules_query,
 )
@@ -53,18 +57,22 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True)
 class Given:
-    """A rule's verdict, its demand in words, and what it was made of."""
+    """A rule's verdict, its demand in words, and what it was made of.
+
+    `differs` says why the stream may have observed something else, "" where both must agree.
+    """
 
     judged: Judged
     demand: str
     basis: Basis
+    differs: str = ""
 
 
 @dataclass(frozen=True)
 class Judgement:
     """The verdicts on one window (`start` and `end` in seconds since 1970) or on one `file`, in the contract's order.
 
-    `rows` are the rows that are stored: those in quarantine are in no figure that is made of rows.
+    `rows` are all that were judged: the stored ones, and those that the judge refused, as quarantine has them.
     """
 
     start: int
@@ -99,15 +107,22 @@ class FileRules:
 class WarehouseVerdicts:
     """Asks the warehouse; calls block, and raise ServiceUnreachable and WarehouseRefused.
 
+    `source` is where the judged rows are (`refused_rows`), by default the stored ones alone.
+
     `by_version` gives a contract as it was law, None if it is not known: figures that another version kept are used
     where its rule kept the same. `now` is in seconds since 1970, for windows that were never closed.
     """
 
     def __init__(
-        self, warehouse: Warehouse, contract: Contract, by_version: Callable[[str], Contract | None], now: float
+        self,
+        warehouse: Warehouse,
+        contract: Contract,
+        by_version: Callable[[str], Contract | None],
+        now: float,
+        source: Source | None = None,
     ) -> None:
         self._warehouse, self._contract, self._now = warehouse, contract, now
-        self._by_version = by_version
+        self._by_version, self._source = by_version, source or stored_alone(contract.dataset)
         self._rules_of: dict[str, dict[str, CheckRule]] = {contract.version: {one.id: one for one in contract.checks}}
         self._refused: dict[str, str] = {}
         self._plans: dict[str, Mapping[str, str]] = {}
@@ -131,17 +146,51 @@ class WarehouseVerdicts:
             message = f'the contract of "{self._contract.dataset}" names no field of event time'
             raise WrongUse(message, hint="--clock arrival; or set headrace.window in the contract")
         rows = self._figures(span, 0 if self._looks_back() and span is not Span.FILE else since)
-        kept = self._kept(span)
-        past, found = Past(self._contract.checks), []
-        # The newest come first, and are looked at last: what was before them is known by then.
+        if span is Span.FILE:
+            return self._of_files(rows)
+        kept, past, found = self._kept(span), Past(self._contract.checks), []
+        seen = {int(name): (count, figures) for name, count, figures in rows}
+        # What was before a window is known by the time it is looked at. Those that the stream closed empty count too.
+        first = min(seen, default=0)
+        for start in sorted({*seen, *(start for start, one in kept.items() if not one.part.rows and start > first)}):
+            count, figures = seen.get(start, (0, {}))
+            end = start + spec.size_secs
+            given = self._judged(span, start, count, figures, kept.get(start), past)
+            found.append(Judgement(start, end, "", count, given))
+            past.learn(start, end, [one.judged for one in given], kept.get(start))
+        return [one for one in found if one.start >= since]
+
+    def _of_files(self, rows: Sequence[tuple[Any, int, _Figures]]) -> list[Judgement]:
+        """Return the verdicts on files, with what was told of each when its receipt came."""
+        told = self._told_files()
+        unreadable = dict(self._warehouse.rows(UNREADABLE_ROWS, {"dataset": self._contract.dataset}))
+        found, past = [], Past(self._contract.checks)
         for name, count, figures in reversed(rows):
-            start, file = (0, str(name)) if span is Span.FILE else (int(name), "")
-            end = 0 if span is Span.FILE else start + spec.size_secs
-            given = self._judged(start, end, count, figures, kept.get(start), past)
-            found.append(Judgement(start, end, file, count, given))
-            if span is not Span.FILE:
-                past.learn(start, end, [one.judged for one in given], kept.get(start))
-        return [one for one in found if span is Span.FILE or one.start >= since]
+            file, one = str(name), told.get(str(name))
+            known: dict[str, Any] = {facts.NOW: self._now, facts.UNREADABLE_ROWS: {}}
+            if put_aside := int(unreadable.get(file, 0)):
+                known[facts.UNREADABLE_ROWS] = {file: put_aside}
+            known |= {} if one is None else facts_of_file(one)
+            given = self._verdicts(None, 0, 0, count, figures, None, past.known(0, 0, known))
+            found.append(Judgement(0, 0, file, count, given))
+        return found
+
+    def _told_files(self) -> dict[str, FileFacts]:
+        """Return what windows of arrival have of files, the newest telling of each."""
+        found: dict[str, FileFacts] = {}
+        for kept in kept_windows(self._warehouse, self._contract.dataset, Span.ARRIVAL.value, []):
+            tellings = [FileFacts.of(text) for name, text in kept.part.receipts.items() if name != OTHERS]
+            found |= {one.file: one for one in tellings if not one.first_name}
+        return found
+
+    def figures_of(self, files: Sequence[str]) -> dict[str, tuple[int, _Figures]]:
+        """Return rows and figures of some files; of rules whose figures were refused there are none."""
+        return {str(name): (rows, figures) for name, rows, figures in self._figures(Span.FILE, 0, files)}
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Return why rules cannot be evaluated here, by id."""
+        return self._refused
 
     def _looks_back(self) -> bool:
         if self._by_state:
@@ -149,25 +198,28 @@ class WarehouseVerdicts:
         rules = [rule for rule in self._contract.checks if rule.id not in self._refused]
         return any(check_named(rule.check).reads_history for rule in rules)
 
-    def _figures(self, span: Span, since: int) -> list[tuple[Any, int, _Figures]]:
+    def _figures(self, span: Span, since: int, files: Sequence[str] = ()) -> list[tuple[Any, int, _Figures]]:
         """Return (window start or file, rows, figures by rule), the newest first; refused figures are left out."""
         try:
-            return self._asked(span, self._plans, since)
+            return self._asked(span, self._plans, since, files)
         except WarehouseRefused:
             # Which of them it was is found one by one: a column may not be there yet, a check may be anybody's code.
             for name, plan in self._plans.items():
                 try:
-                    self._asked(span, {name: plan}, since)
+                    self._asked(span, {name: plan}, since, files)
                 except WarehouseRefused as error:
                     self._refused[name] = str(error)
             sound = {name: plan for name, plan in self._plans.items() if name not in self._refused}
-            return self._asked(span, sound, since)
+            return self._asked(span, sound, since, files)
 
-    def _asked(self, span: Span, plans: Mapping[str, Mapping[str, str]], since: int) -> list[tuple[Any, int, _Figures]]:
+    def _asked(
+        self, span: Span, plans: Mapping[str, Mapping[str, str]], since: int, files: Sequence[str]
+    ) -> list[tuple[Any, int, _Figures]]:
         places = [(rule, figure, text) for rule, plan in plans.items() for figure, text in plan.items()]
-        query = figures_query(self._contract, span, [text for _, _, text in places], since)
+        texts = [text for _, _, text in places]
+        query = figures_query(self._contract, span, texts, since, self._source.text, files=bool(files))
         found = []
-        for name, rows, *values in self._warehouse.rows(query, {"since": since}):
+        for name, rows, *values in self._warehouse.rows(query, {"since": since, "files": list(files)}):
             figures: _Figures = {}
             for (rule, figure, _), value in zip(places, values, strict=True):
                 figures.setdefault(rule, {})[figure] = int(value or 0)
@@ -175,25 +227,24 @@ class WarehouseVerdicts:
         return found
 
     def _kept(self, span: Span) -> dict[int, Kept]:
-        """Return the state of closed windows by start, as far as rules of the contract need it."""
+        """Return what closed windows left, by start: what was known beside rows, and state as far as rules need it."""
         rules = [rule for rule in self._contract.checks if rule.id in self._by_state]
-        if span is Span.FILE or not rules:
-            return {}
         owners = sorted({owner for rule in rules for owner in owners_of(check_named(rule.check), rule)})
-        given = {"owners": owners, "dataset": self._contract.dataset, "clock": span.value, "since": 0}
-        return {one.start: one for one in map(kept_of, self._lines(STORED_STATE, given))}
-
-    def _lines(self, query: str, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        rest = b""
-        for chunk in self._warehouse.stream(query, "JSONEachRow", parameters):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from (json.loads(line) for line in lines if line)
+        return {one.start: one for one in kept_windows(self._warehouse, self._contract.dataset, span.value, owners)}
 
     def _judged(
-        self, start: int, end: int, count: int, figures: _Figures, kept: Kept | None, past: Past
+        self, span: Span, start: int, count: int, figures: _Figures, kept: Kept | None, past: Past
     ) -> tuple[Given, ...]:
-        known = past.known(start, end, {facts.NOW: kept.closed_at / _MICROS if kept else self._now})
-        from_rows = WindowState([Part(0, self._contract.version, count, counts=figures)])
+        known_facts = {facts.NOW: self._now} | (dict(kept.facts) if kept else {})
+        end = start + self._contract.window.size_secs
+        known = past.known(start, end, known_facts, span.value)
+        return self._verdicts(span, start, end, count, figures, kept, known)
+
+    def _verdicts(
+        self, span: Span | None, start: int, end: int, count: int, figures: _Figures, kept: Kept | None, known: Known
+    ) -> tuple[Given, ...]:
+        receipts = kept.part.receipts if kept else {}
+        from_rows = WindowState([Part(0, self._contract.version, count, counts=figures, receipts=receipts)])
         from_state = WindowState([kept.part] if kept else [])
         given = []
         for rule in self._contract.checks:
@@ -201,7 +252,10 @@ class WarehouseVerdicts:
                 given.append(_nothing(rule, why, count))
                 continue
             basis = Basis.STATE if rule.id in self._by_state else Basis.ROWS
-            given.append(_verdict(rule, from_state if basis is Basis.STATE else from_rows, start, end, known, basis))
+            state = from_state if basis is Basis.STATE else from_rows
+            found = _verdict(rule, state, start, end, known, basis)
+            told = "" if span is None or basis is Basis.STATE else differs(rule, span, self._plans.get(rule.id, {}))
+            given.append(replace(found, differs=told))
         return tuple(given)
 
     def _obstacle(self, rule: CheckRule, kept: Kept | None, *, windowed: bool) -> str:
@@ -258,6 +312,17 @@ class WarehouseVerdicts:
         for file, version, rule, rows in self._warehouse.rows(QUARANTINED_RULES, named):
             if version == law and rule:
                 found[str(file)].setdefault("failed_quarantined", {})[str(rule)] = int(rows)
+
+
+def kept_windows(
+    warehouse: Warehouse, dataset: str, clock: str, owners: Sequence[str], since: int = 0
+) -> Iterator[Kept]:
+    """Yield what closed windows of a clock left, oldest first, with the state of these owners (rules, fields)."""
+    given = {"owners": list(owners), "dataset": dataset, "clock": clock, "since": since}
+    rest = b""
+    for chunk in warehouse.stream(STORED_STATE, "JSONEachRow", given):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (kept_of(json.loads(line), owners) for line in lines if line)
 
 
 def _verdict(rule: CheckRule, state: WindowState, start: int, end: int, known: Known, basis: Basis) -> Given:

@@ -10,10 +10,18 @@ from typing import Any
 import faust
 
 from headrace.core.identity import stable_slot
-from headrace.errors import ContractInvalid
+from headrace.errors import ContractInvalid, SchemaRefused
 from headrace.observability.events import emit
-from headrace.observability.window_events import RowsOutsideWindows, WindowsClosed, WindowShortened
+from headrace.observability.window_events import (
+    EmptyWindowsLeftOut,
+    FileFactsWait,
+    RowsOutsideWindows,
+    SchemaUnreadable,
+    WindowsClosed,
+    WindowShortened,
+)
 from headrace.schemas.contract_store import ContractStore
+from headrace.schemas.record import RecordSchema
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import frame_system
 from headrace.schemas.topics import (
@@ -25,14 +33,18 @@ from headrace.schemas.topics import (
     WINDOWS,
 )
 from headrace.settings import Settings
+from headrace.stream_processors.file_feed import FileFeed
 from headrace.stream_processors.silences import Silences
-from headrace.stream_processors.steps.window_record import window_key
-from headrace.stream_processors.window_law import Law, LawNeeded, Laws, law_of
+from headrace.stream_processors.steps.pins import facts_values
+from headrace.stream_processors.steps.window_record import fitted, window_key
+from headrace.stream_processors.window_law import Law, LawNeeded, Laws, SchemaNeeded, law_of
 from headrace.stream_processors.window_plan import Plan, Source
 from headrace.stream_processors.window_table import TICK, WindowTable
 
 _LARGEST = MAX_MESSAGE_BYTES - 64 * 1024
 _TICK_SECS = 15.0
+_FED_SECS = 5.0
+"""What was told of a dataset's files comes back on the topic meanwhile; a warehouse that is away is left alone."""
 _MICROS = 1_000_000
 Patient = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Calls something that may block, again as long as its service is away."""
@@ -44,7 +56,7 @@ class WindowFlow:
     def __init__(
         self, app: faust.App, settings: Settings, registry: Registry, patient: Patient, tell: Callable[[Any, int], None]
     ) -> None:
-        self._registry, self._patient, self._tell = registry, patient, tell
+        self._app, self._registry, self._patient, self._tell = app, registry, patient, tell
         self._contracts = ContractStore(settings, settings.kafka_client(), registry)
         self._silences = Silences(settings.paths().silences)
         self._windows = _raw_topic(app, WINDOWS)
@@ -55,6 +67,8 @@ class WindowFlow:
         self._laws: Laws = {}
         self._recoveries = 0
         self._ticked: dict[str, float] = {}
+        self._feed = FileFeed(settings)
+        self._fed: dict[str, float] = {}
 
         @self._table.on_recover
         async def recover() -> None:
@@ -62,8 +76,8 @@ class WindowFlow:
             self._book.recover()
 
     def close(self) -> None:
-        """Leave the topic of contracts."""
-        with closing(self._contracts):
+        """Leave the topics of contracts and files."""
+        with closing(self._contracts), closing(self._feed):
             self._ticked.clear()
 
     async def merge(self, message: Any, published_at: int, delta: dict[str, Any]) -> None:
@@ -87,6 +101,8 @@ class WindowFlow:
         for cause, found in (("too late", plan.too_late), ("too early", plan.too_early)):
             for clock, rows in found.items():
                 emit(RowsOutsideWindows(dataset=plan.dataset, clock=clock, rows=rows, cause=cause))
+        for clock, windows in plan.left_out.items():
+            emit(EmptyWindowsLeftOut(dataset=plan.dataset, clock=clock, windows=windows))
 
     async def _planned(self, source: Source, delta: dict[str, Any]) -> Plan | None:
         laws = self._laws
@@ -97,6 +113,18 @@ class WindowFlow:
                 found = await self._law(needed.dataset, needed.version)
                 # A contract that cannot be had may be had tomorrow: it is asked for again with each delta.
                 laws = laws | {(needed.dataset, needed.version): found}
+            except SchemaNeeded as needed:
+                self._book.schemas[needed.schema_id] = await self._patient(
+                    functools.partial(self._schema, needed.schema_id)
+                )
+
+    def _schema(self, schema_id: int) -> RecordSchema | None:
+        """Return a registered schema. One that nobody knows, or that is no record's, has changed in an unknown way."""
+        try:
+            return self._registry.record_schema(schema_id)
+        except SchemaRefused as error:
+            emit(SchemaUnreadable(schema_id=schema_id, cause=str(error)))
+            return None
 
     async def _law(self, dataset: str, version: str) -> Law:
         try:
@@ -153,14 +181,40 @@ class WindowFlow:
             await self._law(dataset, version)
         now = time.time()
         due = [found for found in self._book.due(int(now), self._laws) if self._waited(found[0], now)]
-        if not due:
-            return
-        schema_id = await self._patient(functools.partial(self._registry.system_id, PROFILES, "profile_delta"))
+        due = [found for found in due if self._owns(found[0])]
         for dataset, version in due:
-            framed = frame_system("profile_delta", schema_id, _tick_of(dataset, version))
-            slot = stable_slot(dataset, QUALITY_PARTITIONS)
-            await (await self._profiles.send(key=dataset.encode(), value=framed, partition=slot))
+            await self._send(dataset, _tick_of(dataset, version))
             self._ticked[dataset] = now
+
+    async def tell_files(self) -> None:
+        """Send what is known of files and schemas through the topic that orders everything, if it is new."""
+        now = time.time()
+        wanted = {
+            dataset: (version, self._book.told(dataset))
+            for dataset, version in self._book.versions().items()
+            if self._owns(dataset) and now - self._fed.get(dataset, 0.0) >= _FED_SECS
+        }
+        if not wanted:
+            return
+        found, waiting = await asyncio.to_thread(self._feed.look, wanted, now)
+        for dataset, error in waiting.items():
+            emit(FileFactsWait(dataset=dataset, cause=str(error), hint=error.hint))
+            self._fed[dataset] = now
+        for dataset, told in found.items():
+            await self._send(dataset, facts_values(dataset, wanted[dataset][0], told))
+            self._fed[dataset] = now
+
+    async def _send(self, dataset: str, value: dict[str, Any]) -> None:
+        """Publish a message of this process on quality.profiles; return when Kafka has it."""
+        schema_id = await self._patient(functools.partial(self._registry.system_id, PROFILES, "profile_delta"))
+        framed = frame_system("profile_delta", schema_id, value)
+        slot = stable_slot(dataset, QUALITY_PARTITIONS)
+        await (await self._profiles.send(key=dataset.encode(), value=framed, partition=slot))
+
+    def _owns(self, dataset: str) -> bool:
+        """Return True if this process has the dataset's partition; the table may still hold what another one took."""
+        slot = stable_slot(dataset, QUALITY_PARTITIONS)
+        return any(tp.topic == PROFILES and tp.partition == slot for tp in self._app.consumer.assignment())
 
     def _waited(self, dataset: str, now: float) -> bool:
         return now - self._ticked.get(dataset, 0.0) >= _TICK_SECS
@@ -171,20 +225,12 @@ def _raw_topic(app: faust.App, name: str) -> Any:
 
 
 def _tick_of(dataset: str, version: str) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"reasons": {}, "rules": {}, "columns": [], "rows": 0, "rejected": 0}
-    named = {"dataset": dataset, "file": "", "name": "", "stage": TICK, "contract_version": version, "trace_id": ""}
-    ended = {"file_rows": None, "file_state": "", "file_reason": "", "tolerance": None, "owner": ""}
-    return named | nothing | ended
+    return facts_values(dataset, version, {}) | {"stage": TICK, "facts": ""}
 
 
 def _framed(schema_id: int, key: str, record: dict[str, Any]) -> bytes:
-    """Return a window as a message; without its cells, then without charts and lists, if it is too large."""
-    framed = frame_system("window", schema_id, record)
-    if len(framed) <= _LARGEST:
-        return framed
-    emit(WindowShortened(dataset=record["dataset"], key=key, size=len(framed)))
-    framed = frame_system("window", schema_id, record | {"cells": []})
-    if len(framed) <= _LARGEST:
-        return framed
-    bare = [field | {"quantiles": {}, "histogram": [], "top": [], "shapes": []} for field in record["fields"]]
-    return frame_system("window", schema_id, record | {"cells": [], "counts": {}, "fields": bare})
+    """Return a window as a message; of one that is too large some state is left out, which it names."""
+    data, left_out = fitted(record, _LARGEST, functools.partial(frame_system, "window", schema_id))
+    if left_out:
+        emit(WindowShortened(dataset=record["dataset"], key=key, cells=left_out))
+    return data

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Final
 
 from headrace.schemas.check_catalog import check_named, check_names
-from headrace.stream_processors.checks import facts
 from headrace.stream_processors.steps.closed_windows import (
     MOST_PIECES,
     ClosedWindow,
@@ -17,22 +16,26 @@ from headrace.stream_processors.steps.closed_windows import (
     pack_piece,
     unpack_piece,
 )
+from headrace.stream_processors.steps.schema_facts import SchemaOf, facts_of_schemas
+from headrace.stream_processors.steps.unchecked import Unchecked, stepped, unchecked_json, unchecked_of
 from headrace.stream_processors.steps.verdicts import Evaluated, Known, evaluate
-from headrace.stream_processors.steps.window_alerts import CONTRACT, Lived, Lives, Teller, step_window
+from headrace.stream_processors.steps.window_alerts import CONTRACT, Lived, Lives, Teller, step_window, unseen_alert
+from headrace.stream_processors.steps.window_facts import facts_text, window_facts
 from headrace.stream_processors.steps.window_known import (
     Carried,
     carried_facts,
     labels_to_learn,
     labels_to_read,
     learned,
+    pinned_label,
     reference_part,
-    reference_view,
+    reference_views,
     stale_labels,
 )
-from headrace.stream_processors.steps.window_profile import ARRIVAL_CLOCK, EVENT_CLOCK
 from headrace.stream_processors.steps.window_record import Closed, observed_of, window_record
 from headrace.stream_processors.steps.window_slots import PIECE_BYTES, base_slots, sorted_out
 from headrace.stream_processors.steps.window_state import Part, WindowState
+from headrace.stream_processors.window_files import Files
 from headrace.stream_processors.window_index import (
     Clock,
     Index,
@@ -41,13 +44,15 @@ from headrace.stream_processors.window_index import (
     label_key,
     part_key,
     piece_key,
+    unchecked_key,
 )
 from headrace.stream_processors.window_law import Law, Laws, law_for
 from headrace.stream_processors.window_plan import Plan
+from headrace.stream_processors.window_silence import Silence
 
 KEPT_BYTES: Final = 256 * 1024
 """Parts of a clock's closed windows that are kept for late rows: of those that rows came for last, at least of one."""
-_MICROS = 1_000_000
+_OF_SCHEMAS = frozenset({"schema_match", "schema_change"})
 
 
 class Closings:
@@ -60,6 +65,8 @@ class Closings:
         plan: Plan,
         laws: Laws,
         silenced: Callable[[str, str, int], bool],
+        files: Files,
+        schema_of: SchemaOf,
     ) -> None:
         self.plan = plan
         self.parts: dict[tuple[Clock, int], dict[str, bytes]] = {}
@@ -70,6 +77,9 @@ class Closings:
         self._carried: dict[Clock, Carried] = {}
         self._references: dict[tuple[Clock, str], Part] = {}
         self._repeats = False
+        self._files, self._schema_of = files, schema_of
+        self._unchecked: dict[str, Unchecked] | None = None
+        self._unchecked_offset = -1
 
     def _piece(self, clock: Clock, name: PieceName) -> Piece:
         found = self._pieces.get((clock, name))
@@ -85,10 +95,15 @@ class Closings:
                 return found
         return None
 
-    def close(self, clock: Clock, late: Mapping[int, Part], watermark: int) -> None:
+    def close(self, clock: Clock, late: Mapping[int, Part], watermark: int, silence: Silence) -> None:
         """Close the windows that the watermark has passed, and revise those that late parts came for, in order."""
         mine = {start for known, start in self.parts if known == clock}
-        for start in sorted({*self._index.open_windows(clock), *mine}):
+        waiting = {*self._index.open_windows(clock), *mine}
+        empty = silence.missing(waiting, watermark)
+        for start in sorted({*waiting, *empty}):
+            if start in empty:
+                self._judge(clock, start, WindowState(), silence.law, None, watermark)
+                continue
             state = self._state(clock, start) if start in mine else None
             version = state.version if state else self._index.held[clock][start].version
             law = self._law(clock, version)
@@ -114,11 +129,19 @@ class Closings:
         revision = 0 if known is None else known.revision + (0 if repeated else 1)
         end = start + law.spec.size_secs
         closed = Closed(clock[0], clock[1], start, end, revision, source.published_at, law.version)
-        evaluated = self._evaluated(clock, closed, state, law, watermark)
+        known_facts = self._facts(clock, closed, state, law, watermark)
+        evaluated = self._evaluated(clock, closed, state, law, known_facts)
         problems = [law.problem] if law.problem else []
         self.plan.windows.append(
             window_record(
-                closed, state, evaluated, law.fields, masked=law.masked, critical=law.critical, problems=problems
+                closed,
+                state,
+                evaluated,
+                law.fields,
+                masked=law.masked,
+                critical=law.critical,
+                problems=problems,
+                facts=facts_text(known_facts, state),
             )
         )
         self._settle(clock, start, state)
@@ -128,6 +151,7 @@ class Closings:
             lives, alerts = step_window(self._lives_of(clock), closed, state, evaluated, law.life, teller)
             self._lives[clock] = lives
             self.plan.alerts += alerts
+            self._step_unchecked(closed, state, evaluated, law, teller)
         if not repeated:
             self._note_closed(clock, closed, state, evaluated)
         self.plan.closed.setdefault(clock, set()).add(start)
@@ -136,7 +160,7 @@ class Closings:
 
     def _settle(self, clock: Clock, start: int, state: WindowState) -> None:
         """Put a closed window's parts into one base: it may wait for late rows for long, and few come."""
-        if len(state.parts) == 1:
+        if len(state.parts) <= 1:
             return
         pieces = replace(state.merged(), offset=self.plan.source.offset).split(PIECE_BYTES)
         slots = base_slots(self.plan.source.offset, len(pieces))
@@ -150,22 +174,54 @@ class Closings:
         self.plan.drops += sorted(stale.difference(self.plan.drops))
         self.parts[clock, start] = packed
 
-    def _evaluated(self, clock: Clock, closed: Closed, state: WindowState, law: Law, watermark: int) -> Evaluated:
+    def _evaluated(
+        self, clock: Clock, closed: Closed, state: WindowState, law: Law, known_facts: Mapping[str, Any]
+    ) -> Evaluated:
         if law.problem:
             return Evaluated((), {}, {CONTRACT: law.problem})
         names = self._index.pieces.get(clock, set()) | {name for own, name in self._pieces if own == clock}
         pieces = [self._piece(clock, name) for name in names]
+        views, problems = reference_views(
+            law.compared, lambda reference: self._reference(clock, reference, closed), closed.start, closed.end
+        )
         known = Known(
-            facts=_facts(closed, state, watermark),
+            facts=known_facts,
             rule_facts=carried_facts(law.rules, self._carried_of(clock), closed.start),
             history=history_of(pieces, closed.start),
-            references={
-                name: view
-                for name, (rule, reference) in law.compared.items()
-                if (view := reference_view(rule, self._reference(clock, reference, closed), closed.start, closed.end))
-            },
+            references=views,
+            clock=closed.clock,
+            problems={**law.unreferenced, **problems},
         )
         return evaluate(law.rules, state, closed.start, closed.end, known)
+
+    def _facts(self, clock: Clock, closed: Closed, state: WindowState, law: Law, watermark: int) -> dict[str, Any]:
+        """Return what is known beside rows; raises SchemaNeeded where the registry has to be asked first."""
+        found = window_facts(closed, state, watermark)
+        checks = {rule.id: rule.check for rule in law.rules if rule.check in _OF_SCHEMAS}
+        if not checks:
+            return found
+        registered = self._files.told().schema_id
+        return found | facts_of_schemas(checks, state, self._carried_of(clock), registered, self._schema_of)
+
+    def _step_unchecked(
+        self, closed: Closed, state: WindowState, evaluated: Evaluated, law: Law, teller: Teller
+    ) -> None:
+        size = closed.end - closed.start
+        self._unchecked, told = stepped(
+            self._unchecked_before(),
+            evaluated,
+            size,
+            closed.closed_at,
+            after=law.life.unchecked_after,
+            resolve=law.life.resolve_after,
+        )
+        self.plan.alerts += [unseen_alert(one, closed, state, teller) for one in told]
+
+    def _unchecked_before(self) -> dict[str, Unchecked]:
+        if self._unchecked is None:
+            data = json.loads(self._table.get(unchecked_key(self.plan.dataset)) or b'{"offset": -1, "rules": {}}')
+            self._unchecked_offset, self._unchecked = data["offset"], unchecked_of(data["rules"])
+        return self._unchecked
 
     def _reference(self, clock: Clock, reference: str, closed: Closed) -> list[Part]:
         labels = labels_to_read(reference, closed.start, closed.end - closed.start)
@@ -211,6 +267,10 @@ class Closings:
             # Figures of another contract that do not merge are no reference any more.
             self._references[clock, label] = new if both.unmerged else both
 
+    def pin(self, clock: Clock, name: str, part: Part) -> None:
+        """Keep a reference under a name, from now on and instead of another one of that name."""
+        self._references[clock, pinned_label(name)] = replace(part, offset=self.plan.source.offset)
+
     def forget(self, clock: Clock) -> list[tuple[int, int]]:
         """Plan what is deleted of a clock; return the ranges of windows that fall out of the ring."""
         if clock not in self.plan.closed:
@@ -230,7 +290,8 @@ class Closings:
 
     def _forget_parts(self, clock: Clock) -> None:
         """Plan to delete the parts of closed windows that are too much: of those that rows came for longest ago."""
-        closed = self._index.closed.get(clock, set()) | self.plan.closed[clock]
+        known = self._index.closed.get(clock, set()) | self.plan.closed[clock]
+        closed = [start for start in known if (clock, start) in self.parts or self._index.slots(clock, start)]
         left, dropped = KEPT_BYTES, set[str]()
         for number, start in enumerate(sorted(closed, key=lambda start: self._touched(clock, start), reverse=True)):
             held, parts = self._index.slots(clock, start), self.parts.get((clock, start))
@@ -256,18 +317,12 @@ class Closings:
             puts[clock_key("a", clock)] = json_bytes({name: lived.to_json() for name, lived in lives.items()})
         for clock in self.plan.closed:
             puts[clock_key("k", clock)] = json_bytes(self._carried[clock])
+        if self._unchecked is not None and self._unchecked_offset < self.plan.source.offset:
+            rules = unchecked_json(self._unchecked)
+            puts[unchecked_key(self.plan.dataset)] = json_bytes({"offset": self.plan.source.offset, "rules": rules})
         for (clock, label), part in self._references.items():
             puts[label_key(clock, label)] = part.pack()
 
 
 def _reads_history(check: str) -> bool:
     return check in check_names() and bool(getattr(check_named(check), "reads_history", False))
-
-
-def _facts(closed: Closed, state: WindowState, watermark: int) -> dict[str, Any]:
-    found: dict[str, Any] = {facts.NOW: closed.closed_at / _MICROS}
-    if closed.clock == EVENT_CLOCK:
-        found[facts.WATERMARK] = float(watermark)
-    if closed.clock == ARRIVAL_CLOCK:
-        found[facts.UNREADABLE_ROWS] = state.unreadable
-    return found

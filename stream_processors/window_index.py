@@ -2,7 +2,8 @@
 
 The table's keys, all of one dataset in one partition:
 `w/DATASET/CLOCK/START/SLOT` parts of a window, `h/DATASET/CLOCK/FIRST/SIZE` closed windows, `r/DATASET/CLOCK/LABEL`
-references, `k/DATASET/CLOCK` what was seen, `a/DATASET/CLOCK` lives of alerts, `c/DATASET` the dataset's clocks, and
+references, `k/DATASET/CLOCK` what was seen, `a/DATASET/CLOCK` lives of alerts, `u/DATASET` rules without a verdict,
+`f/DATASET/file/FILE` and `t/DATASET` files and their receipts (`window_files`), `c/DATASET` the dataset's clocks, and
 `p/PARTITION` up to which source offset everything is in the table.
 """
 
@@ -38,6 +39,11 @@ def clock_key(kind: str, clock: Clock) -> str:
     return f"{kind}/{clock[0]}/{clock[1]}"
 
 
+def unchecked_key(dataset: str) -> str:
+    """Return the key of the rules of a dataset that have no verdict."""
+    return f"u/{dataset}"
+
+
 def dataset_key(dataset: str) -> str:
     """Return the key of a dataset's clocks."""
     return f"c/{dataset}"
@@ -64,13 +70,17 @@ class Held:
 
 @dataclass
 class Index:
-    """The names in the table. `closed` are held windows that were closed; `positions` by source partition."""
+    """The names in the table.
+
+    `closed` are held windows that were closed; `positions` by source partition, `files` by dataset as they came.
+    """
 
     held: dict[Clock, dict[int, Held]] = field(default_factory=dict)
     closed: dict[Clock, set[int]] = field(default_factory=dict)
     pieces: dict[Clock, set[PieceName]] = field(default_factory=dict)
     labels: dict[Clock, set[str]] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)
+    files: dict[str, dict[str, None]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: Iterable[tuple[str, bytes]]) -> "Index":
@@ -85,6 +95,9 @@ class Index:
         kind, _, rest = key.partition("/")
         if kind == "p":
             self.positions[int(rest)] = json.loads(value)
+        elif kind == "f":
+            dataset, _, file = rest.split("/", 2)
+            self.files.setdefault(dataset, {})[file] = None
         elif kind in {"w", "h", "r"}:
             dataset, clock, name = rest.split("/", 2)
             self._note(kind, (dataset, clock), name, value)
@@ -107,7 +120,9 @@ class Index:
         """Take an entry out that was deleted."""
         kind, dataset, clock_name, name = key.split("/", 3)
         clock = dataset, clock_name
-        if kind == "h":
+        if kind == "f":
+            self.files.get(dataset, {}).pop(name, None)
+        elif kind == "h":
             first, size = name.split("/")
             self.pieces[clock].discard(PieceName(int(first), int(size)))
         elif kind == "r":

@@ -18,7 +18,10 @@ class Source:
 
 @dataclass
 class Plan:
-    """What one delta makes of a dataset's windows. `too_late` and `too_early` are rows left out, by clock."""
+    """What one delta makes of a dataset's windows. `too_late` and `too_early` are rows left out, by clock.
+
+    `left_out` are empty windows of a long silence that are not closed.
+    """
 
     dataset: str
     source: Source
@@ -29,6 +32,7 @@ class Plan:
     closed: dict[Clock, set[int]] = field(default_factory=dict)
     too_late: dict[str, int] = field(default_factory=dict)
     too_early: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def entries(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield what to write, in this order and in one partition: the position, then deletions, come last."""

@@ -8,16 +8,19 @@ written yet is made.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from headrace.core.vocabulary import Stage
+from headrace.schemas.record import RecordSchema
 from headrace.stream_processors.steps.closed_windows import Ranges, unpack_piece, with_range, within
+from headrace.stream_processors.steps.pins import pinned_parts
 from headrace.stream_processors.steps.window_profile import ARRIVAL_CLOCK, EVENT_CLOCK
 from headrace.stream_processors.steps.window_slots import MOST_PARTS, PIECE_BYTES, base_slots, delta_slot, sorted_out
 from headrace.stream_processors.steps.window_state import Part, WindowState
 from headrace.stream_processors.window_closing import Closings
+from headrace.stream_processors.window_files import Files, Told, is_facts, told_key
 from headrace.stream_processors.window_index import (
     Clock,
     Index,
@@ -26,8 +29,9 @@ from headrace.stream_processors.window_index import (
     part_key,
     piece_key,
 )
-from headrace.stream_processors.window_law import Law, Laws, law_for
+from headrace.stream_processors.window_law import Law, Laws, SchemaNeeded, law_for
 from headrace.stream_processors.window_plan import Plan, Source
+from headrace.stream_processors.window_silence import Silence
 
 CLOCKS: Final = (EVENT_CLOCK, ARRIVAL_CLOCK)
 ARRIVAL_GRACE_SECS: Final = 30
@@ -43,7 +47,8 @@ _MICROS = 1_000_000
 class Clocks:
     """How far a dataset's clocks have come, and which windows were forgotten.
 
-    `high` is the greatest start of an event window seen, `seen` the greatest publish time in seconds.
+    `high` is the greatest start of an event window seen, `seen` the greatest publish time in seconds. By clock
+    `newest` is the newest closed window, and `quiet` how many empty ones were closed last.
     """
 
     offset: int = -1
@@ -51,6 +56,8 @@ class Clocks:
     seen: int = 0
     version: str = ""
     gone: dict[str, Ranges] = field(default_factory=dict)
+    newest: dict[str, int] = field(default_factory=dict)
+    quiet: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def unpack(cls, data: bytes | None) -> "Clocks":
@@ -66,6 +73,17 @@ class Clocks:
             return self.seen - ARRIVAL_GRACE_SECS
         return None if self.high is None else min(self.high, self.seen) - law.spec.lateness_secs
 
+    def silence(self, clock: str, law: Law) -> Silence:
+        """Return the empty windows of a clock, none of them looked for yet."""
+        return Silence(law, self.newest.get(clock), self.quiet.get(clock, 0))
+
+    def note_closed(self, clock: str, starts: Iterable[int], silence: Silence) -> None:
+        """Take the windows in that were closed."""
+        known = [*starts, *([self.newest[clock]] if clock in self.newest else [])]
+        if known:
+            self.newest[clock] = max(known)
+        self.quiet[clock] = self.quiet.get(clock, 0) + len(silence.closed)
+
 
 def _never(_dataset: str, _rule: str, _at: int) -> bool:
     return False
@@ -74,13 +92,15 @@ def _never(_dataset: str, _rule: str, _at: int) -> bool:
 class WindowTable:
     """Merges deltas into windows and closes them. `table` may be a Faust table's data or a dict; it is only read.
 
-    `silenced` says whether a person asked not to be told of a rule of a dataset at a moment (microseconds).
+    `silenced` says whether a person asked not to be told of a rule of a dataset at a moment (microseconds). `schemas`
+    are the record schemas that the registry was asked for by id, None where it knows none.
     """
 
     def __init__(self, table: Mapping[str, bytes], silenced: Callable[[str, str, int], bool] = _never) -> None:
         self._table = table
         self._silenced = silenced
         self._index = Index()
+        self.schemas: dict[int, RecordSchema | None] = {}
 
     def recover(self) -> None:
         """Take the names over from the table, after it was restored or reassigned."""
@@ -98,7 +118,7 @@ class WindowTable:
         return Clocks.unpack(self._table.get(dataset_key(dataset)))
 
     def plan(self, source: Source, delta: Mapping[str, Any], laws: Laws) -> Plan | None:
-        """Return what one delta calls for, None if it was merged before. Raises LawNeeded."""
+        """Return what one delta calls for, None if it was merged before. Raises LawNeeded, SchemaNeeded."""
         if source.offset <= self._index.positions.get(source.partition, -1):
             return None
         dataset = delta["dataset"]
@@ -107,28 +127,70 @@ class WindowTable:
             return plan
         clocks.offset = source.offset
         clocks.seen = max(clocks.seen, source.published_at // _MICROS)
-        clocks.version = delta["contract_version"] or clocks.version
+        if not is_facts(delta) or not clocks.version:
+            clocks.version = delta["contract_version"] or clocks.version
         if not clocks.version:
             return plan
         law = law_for(laws, dataset, clocks.version)
-        added = _added(source, delta, law)
+        files = Files(self._table, self._index, plan)
+        closings = Closings(self._table, self._index, plan, laws, self._silenced, files, self._schema)
+        added = self._taken(delta, law, closings, files)
         starts = [start for clock, start in added if clock == EVENT_CLOCK]
         if starts:
             clocks.high = max(starts) if clocks.high is None else max(clocks.high, *starts)
-        closings = Closings(self._table, self._index, plan, laws, self._silenced)
         for clock_name in CLOCKS:
-            clock = dataset, clock_name
             mine = {start: part for (name, start), part in sorted(added.items()) if name == clock_name}
-            late = self._put_parts(clock, mine, clocks, closings)
-            watermark = clocks.watermark(clock_name, law)
-            if watermark is not None:
-                closings.close(clock, late, watermark)
-            forgotten = closings.forget(clock)
-            for first, end in forgotten:
-                clocks.gone[clock_name] = with_range(clocks.gone.get(clock_name, []), first, end)
+            self._close(clock_name, mine, clocks, closings, law)
         closings.write()
         plan.puts[dataset_key(dataset)] = json_bytes(vars(clocks))
         return plan
+
+    def _taken(
+        self, delta: Mapping[str, Any], law: Law, closings: Closings, files: Files
+    ) -> dict[tuple[str, int], Part]:
+        """Return what a delta adds to each window, and note what it says of files."""
+        source = closings.plan.source
+        if is_facts(delta):
+            for clock, name, part in pinned_parts(delta):
+                closings.pin((delta["dataset"], clock), name, part)
+            receipts = files.take(delta)
+            start = source.published_at // _MICROS // law.spec.size_secs * law.spec.size_secs
+            part = Part(source.offset, law.version, receipts=receipts)
+            return {(ARRIVAL_CLOCK, start): part} if receipts else {}
+        if law.about_files and delta["stage"] == Stage.JUDGE:
+            files.count(delta)
+        return _added(source, delta, law)
+
+    def _close(self, clock_name: str, mine: dict[int, Part], clocks: Clocks, closings: Closings, law: Law) -> None:
+        """Put the parts of one clock into their windows, and close what its watermark has passed."""
+        plan = closings.plan
+        clock = plan.dataset, clock_name
+        if any(part.rows for part in mine.values()):
+            clocks.quiet[clock_name] = 0
+        silence = clocks.silence(clock_name, law)
+        late = self._put_parts(clock, mine, clocks, closings)
+        watermark = clocks.watermark(clock_name, law)
+        if watermark is not None:
+            closings.close(clock, late, watermark, silence)
+        clocks.note_closed(clock_name, plan.closed.get(clock, ()), silence)
+        if silence.left_out:
+            plan.left_out[clock_name] = silence.left_out
+        for first, end in closings.forget(clock):
+            clocks.gone[clock_name] = with_range(clocks.gone.get(clock_name, []), first, end)
+
+    def _schema(self, schema_id: int) -> RecordSchema | None:
+        if schema_id not in self.schemas:
+            raise SchemaNeeded(schema_id)
+        return self.schemas[schema_id]
+
+    def told(self, dataset: str) -> Told:
+        """Return which receipts of a dataset's files are in its windows, and its newest registered schema."""
+        return Told(self._table.get(told_key(dataset)))
+
+    def versions(self) -> dict[str, str]:
+        """Return the datasets of which anything is known, with the newest contract of each."""
+        datasets = sorted({clock[0] for clock in list(self._index.held)})
+        return {dataset: self._clocks(dataset).version for dataset in datasets}
 
     def _put_parts(self, clock: Clock, added: dict[int, Part], clocks: Clocks, closings: Closings) -> dict[int, Part]:
         """Add parts to their windows; return those of windows that were closed before."""
@@ -137,7 +199,8 @@ class WindowTable:
         for start, part in added.items():
             known = closings.closed_window(clock, start)
             held = index.slots(clock, start)
-            if (known is not None and not held) or within(clocks.gone.get(clock[1], ()), start):
+            gone = known is not None and not held and known.rows > 0
+            if gone or within(clocks.gone.get(clock[1], ()), start):
                 plan.too_late[clock[1]] = plan.too_late.get(clock[1], 0) + part.rows
                 continue
             if not held:
@@ -175,7 +238,8 @@ class WindowTable:
             if value is not None:
                 self._index.note(key, value)
         for clock, starts in plan.closed.items():
-            self._index.closed.setdefault(clock, set()).update(starts)
+            held = {start for start in starts if self._index.slots(clock, start)}
+            self._index.closed.setdefault(clock, set()).update(held)
         for key in plan.drops:
             self._index.forget(key)
 
@@ -201,6 +265,8 @@ class WindowTable:
                 continue
             clocks.seen = max(clocks.seen, now)
             watermark = clocks.watermark(clock[1], law)
+            if watermark is not None and clocks.silence(clock[1], law).due(watermark):
+                found[clock[0]] = clocks.version
             for start in self._index.open_windows(clock):
                 own = laws.get((clock[0], held[start].version or clocks.version))
                 if own is not None and watermark is not None and start + own.spec.size_secs <= watermark:

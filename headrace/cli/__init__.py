@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "report": "headrace.cli.report:report",
     "advice": "headrace.cli.report:advice",
     "check": "headrace.cli.check:check",
+    "pin": "headrace.cli.pin:pin",
     "trace": "headrace.cli.trace:trace",
     "contract": "headrace.cli.contract:contract",
 }

@@ -5,7 +5,9 @@ import statistics
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,17 @@ from headrace.runtime.report.collect import moment_of, said
 from headrace.schemas.check_rules import Unit
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore, read_contract
-from headrace.schemas.durations import spoken_duration
+from headrace.schemas.durations import parse_duration, spoken_duration
+from headrace.schemas.record import RecordSchema
 from headrace.schemas.registry import Registry
 from headrace.settings import Settings
 from headrace.stream_processors.checks.base import Outcome
+from headrace.stream_processors.longer_verdicts import check_length, longer_judgements, owners_needed
+from headrace.stream_processors.refused_rows import Source, all_rows, stored_alone
 from headrace.stream_processors.steps.score import score, trend
 from headrace.stream_processors.steps.stored_sql import MOST_SPANS, Span
 from headrace.stream_processors.steps.window_record import spoken, verdict_record
-from headrace.stream_processors.warehouse_verdicts import FileRules, Given, Judgement, WarehouseVerdicts
+from headrace.stream_processors.warehouse_verdicts import FileRules, Given, Judgement, WarehouseVerdicts, kept_windows
 from headrace.transport.warehouse import Warehouse
 
 _MICROS, _DAY = 1_000_000, 86_400
@@ -46,12 +51,13 @@ _UNITS = {Unit.PERCENT: " %", Unit.ROWS: " rows", Unit.SECONDS: " s", Unit.VALUE
 @click.option(
     "--since", default="", help="Only windows from then on, e.g. 2013-02-08; by files, those that came since."
 )
+@click.option("--every", default="", help="Longer windows, e.g. P1D, from the states of closed ones: no row is read.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one document.")
-def check(dataset: str, *, file: Path | None, clock: str | None, since: str, as_json: bool) -> None:
-    """Evaluate the contract of DATASET over its stored rows; exit 1 if a demand of severity critical is not met.
+def check(dataset: str, *, file: Path | None, clock: str | None, since: str, every: str, as_json: bool) -> None:
+    """Evaluate the contract of DATASET over its judged rows; exit 1 if a demand of severity critical is not met.
 
     With --contract FILE it tells what a contract would say of the data there is, before it is law: to try bounds.
-    Rows in quarantine are in no figure that is made of stored rows; how many they are stands at the end.
+    Checks of many records speak of stored rows and of those that the judge refused, as the windows of the stream do.
     """
     law, _ = in_force(check_dataset_name(dataset))
     contract = read_contract(file) if file else law
@@ -60,30 +66,73 @@ def check(dataset: str, *, file: Path | None, clock: str | None, since: str, as_
         raise WrongUse(message, hint=f"headrace check {contract.dataset} --contract {file}")
     span = Span(clock) if clock else Span.EVENT if contract.window.time_field else Span.ARRIVAL
     start = moment_of(since, "--since") // _MICROS if since else 0
+    size_secs = _length_of(every, contract, span) if every else 0
     settings = Settings()
     require_services(settings, "warehouse")
-    with Warehouse(settings, person=True) as warehouse, _versions(settings, law) as versions:
-        stored = WarehouseVerdicts(warehouse, contract, versions, time.time())
-        judgements = stored.judgements(span, start)
-        files, unseen = stored.files()
+    with Warehouse(settings, person=True, session=True) as warehouse, _versions(settings, law) as versions:
+        look = partial(_longer, size_secs=size_secs) if size_secs else _from_rows
+        judgements, files, unseen, source = look(warehouse, contract, versions, span, start)
+    if size_secs:
+        # Rules about one record have no state: of those nothing is said here.
+        contract = replace(contract, rules=())
     # A contract that is being written cannot show what the one in force hides.
     masked = {field.name for field in (*law.fields, *contract.fields) if field.personal}
     if as_json:
         click.echo(
-            json.dumps(_document(contract, span, judgements, files, unseen, masked), ensure_ascii=False, indent=2)
+            json.dumps(
+                _document(contract, span, judgements, files, unseen, masked, source), ensure_ascii=False, indent=2
+            )
         )
     else:
-        for line in _lines(contract, span, judgements, files, unseen, masked):
+        for line in _lines(contract, span, judgements, files, unseen, masked, source):
             click.echo(line)
     if breaches(contract, judgements, files):
         raise SystemExit(1)
 
 
+def _length_of(every: str, contract: Contract, span: Span) -> int:
+    """Return the length of the windows that --every asks for, in seconds."""
+    size_secs = parse_duration(every)
+    if size_secs is None:
+        raise WrongUse(f'--every "{every}" is no length of time', hint="write e.g. PT6H, P1D or P7D")
+    if span is Span.FILE:
+        raise WrongUse("--every is about windows, not files", hint="--clock event or --clock arrival")
+    check_length(contract, size_secs)
+    return size_secs
+
+
+_Looked = tuple[list[Judgement], list[FileRules], dict[str, str], Source]
+
+
+def _from_rows(warehouse: Warehouse, contract: Contract, versions: "_Versions", span: Span, start: int) -> _Looked:
+    source = all_rows(warehouse, contract.dataset, versions.schema)
+    stored = WarehouseVerdicts(warehouse, contract, versions, time.time(), source)
+    judgements = stored.judgements(span, start)
+    files, unseen = stored.files()
+    return judgements, files, unseen, source
+
+
+def _longer(
+    warehouse: Warehouse, contract: Contract, versions: "_Versions", span: Span, start: int, *, size_secs: int
+) -> _Looked:
+    kept = list(kept_windows(warehouse, contract.dataset, span.value, owners_needed(contract.checks)))
+    found = longer_judgements(contract, versions, span.value, kept, size_secs)
+    return [one for one in found if one.start >= start], [], {}, stored_alone(contract.dataset)
+
+
 class _Versions:
     """Contracts as they were law. One that cannot be had now is unknown: then figures kept by it are not used."""
 
-    def __init__(self, law: Contract, store: ContractStore) -> None:
-        self._law, self._store = law, store
+    def __init__(self, law: Contract, store: ContractStore, registry: Registry) -> None:
+        self._law, self._store, self._registry = law, store, registry
+
+    def schema(self, schema_id: int) -> RecordSchema | None:
+        """Return the schema of a refused row; without it the row is left out, and counted so."""
+        try:
+            return self._registry.record_schema(schema_id)
+        except HeadraceError as error:
+            click.echo(f"headrace: schema {schema_id} is not known here: {error}", err=True)
+            return None
 
     def __call__(self, version: str) -> Contract | None:
         if version == self._law.version:
@@ -100,7 +149,7 @@ def _versions(settings: Settings, law: Contract) -> Iterator[_Versions]:
     with closing(Registry(settings)) as registry:
         store = ContractStore(settings, settings.kafka_client(), registry)
         with closing(store):
-            yield _Versions(law, store)
+            yield _Versions(law, store, registry)
 
 
 def breaches(contract: Contract, judgements: Sequence[Judgement], files: Sequence[FileRules]) -> list[str]:
@@ -120,6 +169,7 @@ def _document(
     files: Sequence[FileRules],
     unseen: dict[str, str],
     masked: Collection[str],
+    source: Source,
 ) -> dict[str, Any]:
     standings = _standings(contract, judgements)
     return {
@@ -127,15 +177,21 @@ def _document(
         "contract_version": contract.version,
         "clock": span.value,
         "failed_critical": breaches(contract, judgements, files),
+        "refused_rows": source.refused,
+        "refused_rows_left_out": source.left_out,
         "windows": [
             {"start": one.start, "end": one.end, "file": one.file, "rows": one.rows}
             | standing
-            | {"verdicts": [verdict_record(g.judged, g.demand, masked) | {"basis": g.basis} for g in one.verdicts]}
+            | {"verdicts": [_verdict_json(given, masked) for given in one.verdicts]}
             for one, standing in zip(judgements, standings, strict=True)
         ],
         "files": [vars(one) | {"failed": one.failed} for one in files],
         "rules_not_checked": unseen,
     }
+
+
+def _verdict_json(given: Given, masked: Collection[str]) -> dict[str, Any]:
+    return verdict_record(given.judged, given.demand, masked) | {"basis": given.basis, "differs": given.differs}
 
 
 def _lines(
@@ -145,12 +201,15 @@ def _lines(
     files: Sequence[FileRules],
     unseen: dict[str, str],
     masked: Collection[str],
+    source: Source,
 ) -> Iterator[str]:
-    what = "file" if span is Span.FILE else f"window of {spoken_duration(contract.window.size_secs)} by {span} time"
+    size_secs = judgements[0].end - judgements[0].start if judgements else contract.window.size_secs
+    what = "file" if span is Span.FILE else f"window of {spoken_duration(size_secs)} by {span} time"
     if len(judgements) != 1:
         what = what.replace("file", "files", 1) if span is Span.FILE else what.replace("window", "windows", 1)
     rows = sum(one.rows for one in judgements)
-    yield f"{contract.dataset}, contract {contract.version}: {len(judgements):,} {what}, {rows:,} stored rows"
+    counted = f"{len(judgements):,} {what}, {rows:,} rows{_refused(source)}"
+    yield f"{contract.dataset}, contract {contract.version}: {counted}"
     if judgements:
         yield f"  {'newest' if len(judgements) > 1 else 'it has'}: {said(_standings(contract, judgements)[-1])}"
     if len(judgements) == MOST_SPANS:
@@ -164,7 +223,18 @@ def _lines(
     held, others = sum(one.quarantined for one in files), sum(one.by_others for one in files)
     if held + others:
         told = f", {others:,} of them by another version, of which these rules say nothing" if others else ""
-        yield f"in quarantine, and in no figure of stored rows: {held + others:,} rows{told}"
+        yield f"refused by rules about one record: {held + others:,} rows{told}"
+    differing = {given.differs: given.judged.rule.id for one in judgements for given in one.verdicts if given.differs}
+    for why in sorted(differing):
+        rules = {given.judged.rule.id for one in judgements for given in one.verdicts if given.differs == why}
+        yield f"may differ from the stream's windows: {', '.join(sorted(rules))}: {why}"
+
+
+def _refused(source: Source) -> str:
+    """Return how many of the rows are in quarantine, and how many there are in no figure."""
+    told = f", {source.refused:,} of them in quarantine" if source.refused else ""
+    left = f"; {source.left_out:,} rows in quarantine are in no figure: too many, too large, or unknown schemas"
+    return told + (left if source.left_out else "")
 
 
 def _check_lines(

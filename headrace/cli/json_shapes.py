@@ -224,13 +224,14 @@ def _advice() -> Shape:
 
 def _check() -> Shape:
     basis = Shape("text", "What it was computed from.")
-    verdict = _plus(message("window").keys["verdicts"].each or Shape(""), basis=basis)
+    differs = Shape("text", "Why the stream's window may say something else; empty where both must agree.")
+    verdict = _plus(message("window").keys["verdicts"].each or Shape(""), basis=basis, differs=differs)
     window = {
         **of_type(_Standing).keys,
         "start": Shape("number", "First moment of the window, seconds since 1970."),
         "end": Shape("number", "First moment after it."),
         "file": Shape("text", "With --clock file: the file's id."),
-        "rows": Shape("number", "Stored rows in it."),
+        "rows": Shape("number", "Rows in it that were judged: stored ones, and refused ones of quarantine."),
         "verdicts": Shape("array", "One per check.", each=verdict),
     }
     keys = {
@@ -238,6 +239,8 @@ def _check() -> Shape:
         "contract_version": Shape("text", "The contract that was evaluated."),
         "clock": Shape("text", "event, arrival or file."),
         "failed_critical": Shape("array", "Ids of critical demands that are not met.", each=Shape("text")),
+        "refused_rows": Shape("number", "Rows of quarantine among those that were looked at."),
+        "refused_rows_left_out": Shape("number", "Rows of quarantine that are in no figure."),
         "windows": Shape("array", "The windows, or files.", each=Shape("object", keys=window)),
         "files": Shape("array", "Rules about one record, by file.", each=of_type(_FileRules)),
         "rules_not_checked": Shape("object", "Why, by the rule's id.", each=Shape("text")),

@@ -69,6 +69,9 @@ class Reason(StrEnum):
     PATTERN_MISMATCH = "pattern_mismatch"
     NOT_A_MULTIPLE = "not_a_multiple"
     ROW_RULE = "row_rule"
+    LATE = "late"
+    UNKNOWN_REFERENCE = "unknown_reference"
+    PERSONAL_DATA = "personal_data"
     # a message that is not one of ours
     WRONG_MAGIC = "wrong_magic"
     UNKNOWN_SCHEMA = "unknown_schema"
@@ -151,6 +154,9 @@ MEANINGS: dict[StrEnum, str] = {
     Reason.PATTERN_MISMATCH: "The text does not match the contract's pattern.",
     Reason.NOT_A_MULTIPLE: "The number is not a multiple of the contract's step.",
     Reason.ROW_RULE: "A rule over several columns does not hold.",
+    Reason.LATE: "The record came longer after its event than is allowed.",
+    Reason.UNKNOWN_REFERENCE: "The record names a key that the dataset it refers to does not have.",
+    Reason.PERSONAL_DATA: "A field that is not tagged for it holds personal data.",
     Reason.WRONG_MAGIC: "The message does not begin with byte 0 and a schema id.",
     Reason.UNKNOWN_SCHEMA: "The registry does not know the message's schema id.",
     Reason.TRUNCATED: "The message ends before its record does.",

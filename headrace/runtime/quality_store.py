@@ -30,7 +30,7 @@ FROM headrace.windows AS w WHERE {_PLACE} ORDER BY w.start DESC LIMIT {{most:UIn
 """  # noqa: S608  what is put in is a constant
 _WHOLE = f"""
 SELECT * EXCEPT (start, end, closed_at), {_TIMES}, toUnixTimestamp64Micro(w.closed_at) AS closed_at
-FROM headrace.windows AS w WHERE {_PLACE} ORDER BY w.start DESC LIMIT 1
+FROM headrace.windows AS w WHERE {_PLACE} AND w.rows > 0 ORDER BY w.start DESC LIMIT 1
 """  # noqa: S608  what is put in is a constant
 _CELLS = f"""
 SELECT arrayMap(c -> (tupleElement(c, 'owner'), tupleElement(c, 'figure'), base64Encode(tupleElement(c, 'data'))),
@@ -105,7 +105,7 @@ class QualityStore:
 
     def window(self, dataset: str, clock: str, start: int) -> dict[str, Any] | None:
         """Return the window that begins at a moment (microseconds), None if none that is closed does."""
-        query = _WHOLE.replace("w.start >=", "w.start =")
+        query = _WHOLE.replace("w.start >=", "w.start =").replace(" AND w.rows > 0", "")
         return next(self._rows(query, dataset=dataset, clock=clock, since=start), None)
 
     def cells(self, dataset: str, clock: str, since: int, most: int = MOST_WINDOWS) -> Iterator[PackedCells]:

@@ -1,6 +1,7 @@
 """ClickHouse over its HTTP interface: statements, queries, and inserts that are one block each."""
 
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -38,13 +39,15 @@ _CALL_SECS = 300
 class Warehouse:
     """A client of one ClickHouse. Connects at its first call; calls block for a round trip.
 
-    `person=True` works with the user's own rights, else with those of the pipeline. Not for use from several threads.
+    `person=True` works with the user's own rights, else with those of the pipeline. `session=True` keeps one session,
+    with its temporary tables, until it is closed. Not for use from several threads.
     Every call raises ServiceUnreachable if a repeat may succeed (no answer, too busy, disk full), WarehouseRefused if
     the statement itself is refused.
     """
 
-    def __init__(self, settings: Settings, *, person: bool = False) -> None:
+    def __init__(self, settings: Settings, *, person: bool = False, session: bool = False) -> None:
         self._settings = settings
+        self._session = secrets.token_hex(8) if session else None
         self._person = person
         self._client: Client | None = None
         self.address = settings.warehouse_address()
@@ -118,6 +121,7 @@ class Warehouse:
             compress=address.hostname not in {LOOPBACK, "localhost"},
             connect_timeout=_CONNECT_SECS,
             send_receive_timeout=_CALL_SECS,
+            session_id=self._session,
             autogenerate_session_id=False,
             show_clickhouse_errors="scrub",
             client_name="headrace",

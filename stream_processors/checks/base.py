@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
@@ -38,6 +38,19 @@ class Outcome(StrEnum):
     PASS = "pass"  # noqa: S105
     FAIL = "fail"
     NOT_CHECKED = "not_checked"
+
+
+class Scope(StrEnum):
+    """What a verdict of a check speaks of.
+
+    `window`: the rows of a window, on both clocks. `arrival`: what only windows of arrival know. `file`: whole files,
+    told in the window of arrival in which their receipts came. `both`: the rows of a window, and whole files, exactly.
+    """
+
+    WINDOW = "window"
+    ARRIVAL = "arrival"
+    FILE = "file"
+    BOTH = "both"
 
 
 class FieldFigure(StrEnum):
@@ -112,7 +125,8 @@ class Check(ABC):
     line for the catalogue, `Model` the strict parameters, `needs_fields` the least number of fields it must be given,
     `order_bound` True where the figures depend on the order of rows within a file, `reason` the reason code of rows
     that it judges, None where it judges no rows, `reads_history` True where the verdict reads `View.history`: what the
-    others observed in earlier windows is not kept.
+    others observed in earlier windows is not kept, `scope` what a verdict speaks of, `sees_silence` True where a window
+    without any record can fail: then such windows are closed too.
     """
 
     name: ClassVar[str]
@@ -124,6 +138,8 @@ class Check(ABC):
     order_bound: ClassVar[bool] = False
     reason: ClassVar[Reason | None] = None
     reads_history: ClassVar[bool] = False
+    scope: ClassVar[Scope] = Scope.WINDOW
+    sees_silence: ClassVar[bool] = False
 
     def problem(self, rule: CheckRule, kinds: Mapping[str, Kind]) -> str:
         """Return why the rule cannot be followed on fields of these kinds, "" if it can; asked at reading."""
@@ -185,6 +201,24 @@ def against_bounds(
     excess = bounds.excess(observed)
     failed = excess > 0 and (error == 0 or excess > error)
     return Verdict(Outcome.FAIL if failed else Outcome.PASS, observed, error, bounds, rows, at_risk, detail)
+
+
+def beyond_doubt(found: Verdict) -> Verdict:
+    """Return a verdict on an estimate as not checked where its error reaches over the bound: it cannot be told then.
+
+    For checks where what the error may hide is what is looked for: a key that comes twice among many.
+
+    >>> within = Verdict(Outcome.PASS, observed=0.0, error=0.5, bounds=Bounds(upper=0.0), detail="none")
+    >>> beyond_doubt(within).outcome.value, beyond_doubt(within).detail
+    ('not_checked', 'none; the error reaches over the bound: it cannot be told')
+    """
+    if found.outcome is not Outcome.PASS or not found.error or found.bounds is None or found.observed is None:
+        return found
+    ends = (found.observed - found.error, found.observed + found.error)
+    if not any(found.bounds.excess(end) for end in ends):
+        return found
+    detail = f"{found.detail}; the error reaches over the bound: it cannot be told"
+    return replace(found, outcome=Outcome.NOT_CHECKED, rows_at_risk=0, detail=detail)
 
 
 def share_verdict(rule: CheckRule, failed: int, rows: int, what: str) -> Verdict:

@@ -8,7 +8,16 @@ from pydantic import Field
 from headrace.schemas.check_rules import CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.schemas.sql_text import identifier
-from headrace.stream_processors.checks.base import Check, Parameters, Verdict, View, against_bounds, given, not_checked
+from headrace.stream_processors.checks.base import (
+    Check,
+    Parameters,
+    Scope,
+    Verdict,
+    View,
+    against_bounds,
+    given,
+    not_checked,
+)
 from headrace.stream_processors.checks.common import NUMBERS, demand, fields_problem, named
 from headrace.stream_processors.checks.facts import CONTROL_TOTALS
 
@@ -24,6 +33,7 @@ class ControlTotal(Check):
     dimension = Dimension.ACCURACY
     unit = Unit.VALUE
     summary = "difference of a record count or sum from the manifest's or trailer's total"
+    scope = Scope.FILE
 
     class Model(Parameters):
         """Parameters."""

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from headrace.schemas.check_rules import Bounds, CheckRule
+from headrace.schemas.pinned import pinned_problem
 from headrace.stream_processors.checks.base import Outcome, Parameters, Verdict, View, not_checked
 from headrace.stream_processors.checks.noise import CHANCE, LEAST_CHANCE, chi_square_above
 from headrace.stream_processors.sketches.quantiles import Quantiles
@@ -32,8 +33,17 @@ class AgainstReference(Parameters):
         default="trailing:P7D",
         pattern=_REFERENCE,
         description="What the window is compared with: trailing:P7D (the windows of the seven days before it), "
-        "hour_of_week (the same hour of earlier weeks), or pinned:NAME (a profile kept under a name).",
+        "hour_of_week (the same hour of earlier weeks), pinned:2013-01-01/P7D (the windows of that week), or "
+        "pinned:NAME (windows that headrace pin keeps under a name).",
     )
+
+    @field_validator("reference")
+    @classmethod
+    def _pinned(cls, value: str) -> str:
+        """Refuse a pinned reference that is neither a range nor a name."""
+        if value.startswith("pinned:") and (problem := pinned_problem(value.removeprefix("pinned:"))):
+            raise ValueError(problem)
+        return value
 
 
 class DriftParameters(AgainstReference):

@@ -7,7 +7,15 @@ import polars as pl
 from headrace.schemas.check_rules import CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.schemas.sql_text import identifier
-from headrace.stream_processors.checks.base import Check, Verdict, View, against_bounds, not_checked
+from headrace.stream_processors.checks.base import (
+    Check,
+    Scope,
+    Verdict,
+    View,
+    against_bounds,
+    beyond_doubt,
+    not_checked,
+)
 from headrace.stream_processors.checks.common import demand, named
 from headrace.stream_processors.checks.timing import names_problem
 from headrace.stream_processors.sketches.base import Cell
@@ -17,14 +25,16 @@ from headrace.stream_processors.sketches.keys import KeySet
 class DuplicateKey(Check):
     """How many records of a window or file repeat a key; records without a whole key are left out.
 
-    Exact as long as the keys themselves fit into the state, afterwards an estimate with its error. It judges no rows:
-    which of two equal keys is the right one, no row tells.
+    Exact within each file, whose keys the warehouse counts once its receipt came. Across the files of a window it is
+    exact as long as the keys themselves fit into the state, afterwards an estimate: where its error reaches over the
+    bound, it is not checked. It judges no rows: which of two equal keys is the right one, no row tells.
     """
 
     name = "duplicate_key"
     dimension = Dimension.UNIQUENESS
     unit = Unit.PERCENT
     summary = "records that repeat the key of another"
+    scope = Scope.BOTH
     needs_fields = 1
 
     def problem(self, rule: CheckRule, kinds: Mapping[str, Kind]) -> str:
@@ -58,6 +68,7 @@ class DuplicateKey(Check):
         scale = 100.0 / keyed if rule.unit is Unit.PERCENT else 1.0
         about = "" if not error else f" (estimated, give or take {error:,.0f})"
         detail = f"{repeated:,.0f} of {keyed:,} records repeat a key of {named(rule)}{about}"
-        return against_bounds(
+        found = against_bounds(
             rule, repeated * scale, rows=view.rows, at_risk=round(repeated), detail=detail, error=error * scale
         )
+        return beyond_doubt(found)

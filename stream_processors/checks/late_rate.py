@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 from pydantic import Field
 
+from headrace.core.vocabulary import Reason
 from headrace.schemas.check_rules import CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.stream_processors.checks.base import Check, Verdict, View, given
@@ -27,6 +28,7 @@ class LateRate(Check):
     dimension = Dimension.TIMELINESS
     unit = Unit.PERCENT
     summary = "records that arrive longer after their event than allowed"
+    reason = Reason.LATE
 
     class Model(TimeParameters):
         """Its parameters."""

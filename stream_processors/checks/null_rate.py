@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from headrace.core.vocabulary import Reason
 from headrace.schemas.check_rules import Bounds, CheckRule, Dimension, Unit
 from headrace.stream_processors.checks.base import Check, Verdict, View, share_verdict
 
@@ -16,6 +17,7 @@ class NullRate(Check):
     unit = Unit.PERCENT
     summary = "records without a value in a field"
     needs_fields = 1
+    reason = Reason.REQUIRED
 
     def broken(self, rule: CheckRule) -> pl.Expr:
         """Return the rows without a value."""

@@ -2,7 +2,7 @@
 
 from headrace.schemas.check_rules import CheckRule, Dimension, Unit
 from headrace.stream_processors.checks import facts
-from headrace.stream_processors.checks.base import Check, Verdict, View, not_checked, share_verdict
+from headrace.stream_processors.checks.base import Check, Scope, Verdict, View, not_checked, share_verdict
 from headrace.stream_processors.checks.common import demand
 
 
@@ -13,6 +13,7 @@ class ParseErrors(Check):
     dimension = Dimension.CONFORMITY
     unit = Unit.PERCENT
     summary = "lines or messages that could not be read, by source"
+    scope = Scope.ARRIVAL
 
     def sentence(self, rule: CheckRule) -> str:
         """Return the demand."""

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 from pydantic import Field
 
+from headrace.core.vocabulary import Reason
 from headrace.schemas.check_rules import CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.schemas.record import FieldType
@@ -43,6 +44,7 @@ class PiiLeak(Check):
     dimension = Dimension.CONFORMITY
     unit = Unit.ROWS
     summary = "personal data in text fields that are not tagged pii; counted, never shown"
+    reason = Reason.PERSONAL_DATA
 
     class Model(Parameters):
         """Parameters."""

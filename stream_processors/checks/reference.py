@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from headrace.core.identity import dataset_name_problem
+from headrace.core.vocabulary import Reason
 from headrace.schemas.check_rules import CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.schemas.sql_text import identifier, table_name
@@ -46,6 +47,7 @@ class Reference(Check):
     unit = Unit.PERCENT
     summary = "keys that another dataset does not have"
     needs_fields = 1
+    reason = Reason.UNKNOWN_REFERENCE
 
     class Model(Parameters):
         """Parameters."""

@@ -19,6 +19,7 @@ class RowCount(Check):
     dimension = Dimension.COVERAGE
     unit = Unit.ROWS
     summary = "records of a window"
+    sees_silence = True
 
     def problem(self, rule: CheckRule, kinds: Mapping[str, Kind]) -> str:
         """Return that there is no bound, or that it is in percent."""

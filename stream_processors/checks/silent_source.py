@@ -37,6 +37,7 @@ class SilentSource(Check):
     dimension = Dimension.COVERAGE
     unit = Unit.VALUE
     summary = "sources that sent nothing for a number of windows"
+    sees_silence = True
     needs_fields = 1
 
     class Model(Parameters):

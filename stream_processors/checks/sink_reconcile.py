@@ -3,7 +3,7 @@
 from typing import Final
 
 from headrace.schemas.check_rules import CheckRule, Dimension, Unit
-from headrace.stream_processors.checks.base import Check, Verdict, View, against_bounds, not_checked
+from headrace.stream_processors.checks.base import Check, Scope, Verdict, View, against_bounds, not_checked
 from headrace.stream_processors.checks.common import demand
 from headrace.stream_processors.checks.facts import STAGE_ROWS
 
@@ -17,6 +17,7 @@ class SinkReconcile(Check):
     dimension = Dimension.ACCURACY
     unit = Unit.ROWS
     summary = "records lost or doubled between the raw topic, quarantine, the valid topic and the warehouse"
+    scope = Scope.FILE
 
     def sentence(self, rule: CheckRule) -> str:
         """Return the demand."""

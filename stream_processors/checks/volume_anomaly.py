@@ -25,6 +25,7 @@ class VolumeAnomaly(Check):
     dimension = Dimension.COVERAGE
     unit = Unit.ROWS
     summary = "records of a window against the median of comparable windows"
+    sees_silence = True
     reads_history = True
 
     class Model(Parameters):

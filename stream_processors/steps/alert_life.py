@@ -19,7 +19,8 @@ class Life:
 
     An alert opens after `open_after` failing windows in a row, is told again every `still_every` failing windows, and
     is resolved after `resolve_after` passing ones. A subject that changed `flaps` times within `flap_windows` is
-    flapping: it then takes `damped` times as many passing windows to resolve it.
+    flapping: it then takes `damped` times as many passing windows to resolve it. A rule that had no verdict in
+    `unchecked_after` windows is an alert of its own (`unchecked`).
     """
 
     open_after: int = 1
@@ -28,6 +29,7 @@ class Life:
     flaps: int = 4
     flap_windows: int = 24
     damped: int = 4
+    unchecked_after: int = 24
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule
-from headrace.stream_processors.checks.base import View
 from headrace.stream_processors.steps.closed_windows import MOST_PIECES, PIECE_WINDOWS
 from headrace.stream_processors.steps.score import Judged
 from headrace.stream_processors.steps.stored_state import Kept
@@ -22,8 +21,9 @@ from headrace.stream_processors.steps.window_known import (
     labels_to_read,
     learned,
     reference_part,
-    reference_view,
+    reference_views,
     stale_labels,
+    unreadable_references,
 )
 from headrace.stream_processors.steps.window_record import observed_of
 from headrace.stream_processors.steps.window_state import Part, WindowState
@@ -37,27 +37,28 @@ class Past:
     def __init__(self, rules: Sequence[CheckRule]) -> None:
         self._rules = rules
         self._compared = compared_rules(rules)
+        self._unreferenced = unreadable_references(rules)
         self._history: dict[str, list[tuple[int, float]]] = defaultdict(list)
         self._carried: Carried = {}
         self._labels: dict[str, Part] = {}
 
-    def known(self, start: int, end: int, given: Mapping[str, Any]) -> Known:
+    def known(self, start: int, end: int, given: Mapping[str, Any], clock: str = "") -> Known:
         """Return what is known when a window is evaluated; `given` are facts that the caller has."""
+        views, problems = reference_views(
+            self._compared, lambda reference: self._parts(reference, start, end), start, end
+        )
         return Known(
             facts=given,
             rule_facts=carried_facts(self._rules, self._carried, start),
             history=self._history,
-            references=self._references(start, end),
+            references=views,
+            clock=clock,
+            problems={**self._unreferenced, **problems},
         )
 
-    def _references(self, start: int, end: int) -> dict[str, View]:
-        found = {}
-        for name, (rule, reference) in self._compared.items():
-            labels = labels_to_read(reference, start, end - start)
-            parts = [self._labels[label] for label in labels if label in self._labels]
-            if (view := reference_view(rule, parts, start, end)) is not None:
-                found[name] = view
-        return found
+    def _parts(self, reference: str, start: int, end: int) -> list[Part]:
+        labels = labels_to_read(reference, start, end - start)
+        return [self._labels[label] for label in labels if label in self._labels]
 
     def learn(self, start: int, end: int, judged: Sequence[Judged], kept: Kept | None) -> None:
         """Add a window that was evaluated."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-from headrace.schemas.check_rules import WindowSpec
+from headrace.schemas.check_rules import CheckRule, WindowSpec
 from headrace.schemas.contract import Contract
 from headrace.schemas.record import FieldType
 from headrace.schemas.rules import RowRule, Rule
@@ -26,29 +26,48 @@ class Span(StrEnum):
     FILE = "file"
 
 
+_ESTIMATES: Final = frozenset({"distinct_count", "duplicate_key", "unique_ratio"})
 MOST_SPANS: Final = 5_000
 # Names with a space in them can be no field's.
 _START, _FIGURE = "`start of it`", "`figure {}`"
 
 
-def figures_query(contract: Contract, span: Span, figures: Sequence[str], since: int = 0) -> str:
+def figures_query(
+    contract: Contract, span: Span, figures: Sequence[str], since: int = 0, source: str = "", files: bool = False
+) -> str:
     """Return the query for (window start in seconds or file, rows, figures ...): the newest spans, newest first.
 
     It takes the parameter {since:Int64}: windows that begin before it, in seconds, are left out; of files those whose
-    last row came before it.
+    last row came before it. With `files` it takes {files:Array(String)} too, and is about these alone. `source` is
+    where the rows are, by default the dataset's table.
     """
     chosen = [f"{figure} AS {_FIGURE.format(number)}" for number, figure in enumerate(figures)]
     if span is Span.FILE:
         start, order = "`_file`", f"max({ARRIVED_SQL})"
-        where, having = "1", f"HAVING {order} >= {{since:Int64}} * {MICROS}"
+        where = "has({files:Array(String)}, `_file`)" if files else "1"
+        having = f"HAVING {order} >= {{since:Int64}} * {MICROS}"
     else:
         start, order = _window(_clock_sql(contract.window, span), contract.window.size_secs), _START
         where, having = f"isNotNull({start}) AND {start} >= {{since:Int64}}", ""
+    rows = source or table_name(contract.dataset)
     return (
         f"WITH {_event(contract.window)} AS {identifier(EVENT)} "  # noqa: S608 - names are checked and quoted
-        f"SELECT {', '.join([f'{start} AS {_START}', 'count()', *chosen])} FROM {table_name(contract.dataset)} "
+        f"SELECT {', '.join([f'{start} AS {_START}', 'count()', *chosen])} FROM {rows} "
         f"WHERE {where} GROUP BY {_START} {having} ORDER BY {order} DESC, {_START} DESC LIMIT {MOST_SPANS}"
     )
+
+
+def differs(rule: CheckRule, span: Span, figures: Mapping[str, str]) -> str:
+    """Return why a rule that is evaluated from rows may observe something else than the stream, "" if it may not."""
+    if span is Span.ARRIVAL:
+        return "a row arrives here when the broker took it as valid or refused, in the stream when it took it as read"
+    if any(ARRIVED_SQL in text for text in figures.values()):
+        return "arrival is here when the broker took a row as valid or refused, in the stream when it took it as read"
+    if rule.check == "reference":
+        return "the keys are those of now here, and in the stream those that were known when a row was judged"
+    if rule.check in _ESTIMATES:
+        return "counted exactly here, and estimated with its error in a window of the stream that has many values"
+    return ""
 
 
 def _event(window: WindowSpec) -> str:
@@ -96,9 +115,15 @@ WHERE dataset = {dataset:String} AND stage = 'judge' GROUP BY _file, contract_ve
 """
 """The query for (file, contract version, rows) of the rows that a judge put into quarantine."""
 
+UNREADABLE_ROWS: Final = """
+SELECT _file, count() FROM headrace.quarantine
+WHERE dataset = {dataset:String} AND stage = 'read' GROUP BY _file
+"""
+"""The query for (file, rows) of the rows that a reader put aside."""
+
 STORED_STATE: Final = """
 SELECT toInt64(intDiv(toUnixTimestamp64Micro(w.start), 1000000)) AS at, revision, contract_version, w.rows AS judged,
-    toUnixTimestamp64Micro(w.closed_at) AS closed, counts,
+    facts, left_out, toUnixTimestamp64Micro(w.closed_at) AS closed, counts,
     arrayMap(c -> [tupleElement(c, 'owner'), tupleElement(c, 'figure'), base64Encode(tupleElement(c, 'data'))],
         arrayFilter(c -> has({owners:Array(String)}, tupleElement(c, 'owner')), cells)) AS packed
 FROM headrace.window_entries AS w FINAL

@@ -2,29 +2,34 @@
 
 import base64
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule
+from headrace.stream_processors.checks import facts
 from headrace.stream_processors.checks.base import Check
-from headrace.stream_processors.steps.window_state import Part, WindowState, field_owner
+from headrace.stream_processors.steps.window_facts import facts_of
+from headrace.stream_processors.steps.window_record import ALL_LEFT_OUT
+from headrace.stream_processors.steps.window_state import Part, WindowState, added, field_owner
 
 _FIELD = field_owner("")
+NOT_FITTED = "the state of a window was too large for its record: it is left out there"
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The state of one closed window; `closed_at` is in microseconds since 1970."""
+    """The state of one closed window; `closed_at` is in microseconds since 1970, `facts` what was known beside rows."""
 
     start: int
     version: str
     closed_at: int
     part: Part
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def kept_of(row: Mapping[str, Any]) -> Kept:
-    """Return the state of a row that `stored_sql.STORED_STATE` gives."""
+def kept_of(row: Mapping[str, Any], owners: Iterable[str] = ()) -> Kept:
+    """Return the state of a row that `stored_sql.STORED_STATE` gives; what its record lacks is `unmerged`."""
     cells: dict[str, dict[str, bytes]] = {}
     fields: dict[str, dict[str, bytes]] = {}
     for owner, figure, data in row["packed"]:
@@ -35,8 +40,20 @@ def kept_of(row: Mapping[str, Any]) -> Kept:
         rule, _, figure = name.rpartition("/")
         counts.setdefault(rule, {})[figure] = int(count)
     start, version = int(row["at"]), row["contract_version"]
-    part = Part(start, version, int(row["judged"]), counts=counts, cells=cells, fields=fields)
-    return Kept(start, version, int(row["closed"]), part)
+    known, receipts = facts_of(row["facts"])
+    left_out = {name.rpartition("/")[0] for name in row["left_out"]}
+    missing = dict.fromkeys(owners if ALL_LEFT_OUT in row["left_out"] else left_out, NOT_FITTED)
+    part = Part(
+        start,
+        version,
+        int(row["judged"]),
+        counts=counts,
+        cells=cells,
+        fields=fields,
+        unmerged=missing,
+        receipts=receipts,
+    )
+    return Kept(start, version, int(row["closed"]), part, known)
 
 
 def keeps_own_figures(check: Check, rule: CheckRule) -> bool:
@@ -61,6 +78,20 @@ def same_figures(rule: CheckRule, other: CheckRule | None) -> bool:
         other.fields,
         dict(other.parameters),
     )
+
+
+def facts_together(windows: Iterable[Kept]) -> dict[str, Any]:
+    """Return what was known of several windows, oldest first, as of one: the newest moment, rows added up."""
+    found: dict[str, Any] = {}
+    for one in windows:
+        known = dict(one.facts)
+        if facts.UNREADABLE_ROWS in known:
+            known[facts.UNREADABLE_ROWS] = added([found.get(facts.UNREADABLE_ROWS, {}), known[facts.UNREADABLE_ROWS]])
+        for name in (facts.SKIPPED_FILES, facts.SCHEMA_CHANGES):
+            if name in known:
+                known[name] = {**found.get(name, {}), **known[name]}
+        found |= known
+    return found
 
 
 def longer(windows: Iterable[Kept], size_secs: int, rules: Sequence[CheckRule]) -> dict[int, WindowState]:

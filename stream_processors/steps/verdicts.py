@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule
-from headrace.stream_processors.checks.base import Check, Outcome, Verdict, View, not_checked
+from headrace.stream_processors.checks.base import Check, Outcome, Scope, Verdict, View, not_checked
 from headrace.stream_processors.sketches.base import Cell
+from headrace.stream_processors.steps.file_facts import both, verdict_of_files
 from headrace.stream_processors.steps.score import Judged
-from headrace.stream_processors.steps.window_profile import NOT_RUN
+from headrace.stream_processors.steps.window_profile import ARRIVAL_CLOCK, EVENT_CLOCK, NOT_RUN
 from headrace.stream_processors.steps.window_state import WindowState
 
 CHECK_FAILED: Final = "check_failed"
@@ -22,30 +23,43 @@ _EXPECTED = "could not run"
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a dataset beside the window: for all rules, and for some of them by their id."""
+    """What is known of a dataset beside the window: for all rules, and for some of them by their id.
+
+    `clock` is the window's, "" of a file; `problems` says of rules why what they compare with cannot be had.
+    """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     rule_facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     history: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     references: Mapping[str, View] = field(default_factory=dict)
+    clock: str = ""
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The verdicts of a window in the contract's order; `demands` their sentences, `failures` of checks by rule."""
+    """The verdicts of a window in the contract's order; `demands` their sentences, `failures` of checks by rule.
+
+    `idle` are rules that had nothing to look at in this window, so that it says nothing that they have no verdict.
+    """
 
     judged: tuple[Judged, ...]
     demands: Mapping[str, str]
     failures: Mapping[str, str]
+    idle: frozenset[str] = frozenset()
 
 
 def evaluate(rules: Sequence[CheckRule], state: WindowState, start: int, end: int, known: Known) -> Evaluated:
     """Return the verdict of every rule on a window; `start` and `end` are in seconds since 1970."""
-    judged, demands, failures = [], {}, {}
+    judged, demands, failures, idle = [], {}, {}, set()
     for rule in rules:
         try:
             check = check_named(rule.check)
             demands[rule.id] = check.sentence(rule)
+            if rule.id in known.problems:
+                raise ValueError(known.problems[rule.id])
+            if _has_nothing_to_see(check, state, known):
+                idle.add(rule.id)
             verdict = _verdict(check, rule, state, start, end, known)
         except Exception as error:  # a check may be anybody's code: whatever it raises is told, and never a pass
             failures[rule.id] = f"{type(error).__name__}: {error}"
@@ -55,10 +69,29 @@ def evaluate(rules: Sequence[CheckRule], state: WindowState, start: int, end: in
             verdict = not_checked(f"the check {rule.check} {_EXPECTED}: {failures[rule.id]}", state.rows)
         judged.append(Judged(rule, verdict))
         demands.setdefault(rule.id, rule.description or rule.check)
-    return Evaluated(tuple(judged), demands, failures)
+    return Evaluated(tuple(judged), demands, failures, frozenset(idle))
+
+
+def _has_nothing_to_see(check: Check, state: WindowState, known: Known) -> bool:
+    """Return True for a window that a check cannot say anything of, whatever the data are."""
+    if check.scope is Scope.FILE:
+        return known.clock == EVENT_CLOCK or (known.clock == ARRIVAL_CLOCK and not state.receipts)
+    return not state.rows or (check.scope is Scope.ARRIVAL and known.clock == EVENT_CLOCK)
 
 
 def _verdict(check: Check, rule: CheckRule, state: WindowState, start: int, end: int, known: Known) -> Verdict:
+    if known.clock == EVENT_CLOCK and check.scope in {Scope.ARRIVAL, Scope.FILE}:
+        return not_checked("told in windows of arrival: what it looks at has no event time", state.rows)
+    if known.clock == ARRIVAL_CLOCK and check.scope is Scope.FILE:
+        return verdict_of_files(check, rule, state.receipts, start, end)
+    verdict = _of_rows(check, rule, state, start, end, known)
+    if known.clock != ARRIVAL_CLOCK or check.scope is not Scope.BOTH or not state.receipts:
+        return verdict
+    files = verdict_of_files(check, rule, state.receipts, start, end)
+    return both(verdict, files, alone=len(state.files) <= 1)
+
+
+def _of_rows(check: Check, rule: CheckRule, state: WindowState, start: int, end: int, known: Known) -> Verdict:
     view = View(
         start=start,
         end=end,

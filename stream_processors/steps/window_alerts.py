@@ -10,6 +10,7 @@ from headrace.stream_processors.checks.base import Outcome, Verdict
 from headrace.stream_processors.steps.alert_life import Life, LifeState, step, subject_of, transition_id
 from headrace.stream_processors.steps.drift_rank import effect_of, seen
 from headrace.stream_processors.steps.score import Judged
+from headrace.stream_processors.steps.unchecked import Unseen
 from headrace.stream_processors.steps.verdicts import CHECK_FAILED, Evaluated, failed
 from headrace.stream_processors.steps.window_record import Closed, number, spoken
 from headrace.stream_processors.steps.window_state import OTHER_FILES, WindowState
@@ -17,6 +18,8 @@ from headrace.stream_processors.steps.window_state import OTHER_FILES, WindowSta
 _MICROS: Final = 1_000_000
 CONTRACT: Final = "contract"
 """The subject of `check_failed` where a window's contract itself cannot be had."""
+UNCHECKED: Final = "unchecked"
+"""With a rule's id the subject of `check_failed` where the rule had no verdict in window after window."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,26 @@ def _failure_alert(
         "hint": "correct the check or the contract, or restart what it asks; headrace status names the log",
         "rows": state.rows,
         "rows_at_risk": state.rows if why else 0,
+    }
+
+
+def unseen_alert(one: Unseen, closed: Closed, state: WindowState, teller: Teller) -> dict[str, Any]:
+    """Return the alert that a rule had no verdict for long, or has verdicts again."""
+    subject = f"{UNCHECKED}:{one.rule}"
+    lived = Lived(LifeState(), one.opened_at)
+    shared = subject_of(closed.dataset, subject, "")
+    why = "what it says of the values is not shown" if set(one.fields) & set(teller.masked) else one.why
+    text = f"had no verdict in {one.windows:,} windows; of the last one: {why}"
+    if one.told is AlertState.RESOLVED:
+        text = "is checked again" if one.why else f"is no longer asked for by contract {closed.contract_version}"
+    return _alert(CHECK_FAILED, subject, one.told, lived, closed, state, teller) | {
+        "alert_id": transition_id(shared, closed.start, one.told),
+        "subject": shared,
+        "severity": Severity.WARNING.value,
+        "message": f'{closed.dataset}: rule "{one.rule}" {text}',
+        "hint": "give the rule what it asks for, or take it out of the contract",
+        "rows": state.rows,
+        "field": ", ".join(one.fields),
     }
 
 

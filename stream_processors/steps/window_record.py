@@ -1,7 +1,7 @@
 """A closed window as quality.windows has it: verdicts, score, the profile of each field, and the merged state. Pure."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,8 +22,8 @@ from headrace.stream_processors.steps.verdicts import Evaluated
 from headrace.stream_processors.steps.window_state import Part, WindowState, field_owner
 
 BINS: Final = 40
-MOST_CELL_BYTES: Final = 2 * 2**20
-"""Cells beyond this are left out of the record, greatest first: a message has at most 4 MiB."""
+ALL_LEFT_OUT: Final = "*/*"
+"""Named as left out where a record has no state at all, nor counts, charts and lists."""
 _SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _TOP, _SHAPES, _TEXT = 20, 10, 64
 _MICROS = 1_000_000
@@ -63,8 +63,12 @@ def window_record(
     masked: Collection[str] = (),
     critical: Collection[str] = (),
     problems: Sequence[str] = (),
+    facts: str = "{}",
 ) -> dict[str, Any]:
-    """Return the record of window.avsc. `problems` are reasons beside the rules' own why something was not checked."""
+    """Return the record of window.avsc. `problems` are reasons beside the rules' own why something was not checked.
+
+    `facts` is the text of `window_facts`.
+    """
     whole = state.merged()
     found = score(evaluated.judged, fields, critical)
     unmerged = [f"{owner}: {why}" for owner, why in sorted(whole.unmerged.items()) if owner.startswith("field:")]
@@ -85,6 +89,13 @@ def window_record(
         "checked": found.checked,
         "not_checked": [*problems, *(hidden(text, masked, evaluated) for text in found.unchecked), *unmerged],
         "verdicts": [verdict_record(one, evaluated.demands[one.rule.id], masked) for one in evaluated.judged],
+        "facts": facts,
+    } | _state_of(state, whole, masked, evaluated)
+
+
+def _state_of(state: WindowState, whole: Part, masked: Collection[str], evaluated: Evaluated) -> dict[str, Any]:
+    """Return the profiles of a window, and its merged state, all of it."""
+    return {
         "fields": [
             field_profile(name, _field_cells(state, name), masked=name in masked)
             for name in state.field_names
@@ -92,6 +103,7 @@ def window_record(
         ],
         "cells": list(_kept_cells(whole, masked, {one.rule.id: one.rule.fields for one in evaluated.judged})),
         "counts": {f"{rule}/{name}": count for rule, counts in whole.counts.items() for name, count in counts.items()},
+        "left_out": [],
     }
 
 
@@ -223,7 +235,7 @@ def histogram(found: Quantiles, extremes: Extremes) -> list[dict[str, Any]]:
 
 
 def _kept_cells(whole: Part, masked: Collection[str], fields: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
-    """Yield the packed cells that fit, least first, without those that hold values of masked fields."""
+    """Yield the packed cells, least first, without those that hold values of masked fields."""
     found = [
         (owner, figure, data)
         for rule, cells in whole.cells.items()
@@ -236,9 +248,25 @@ def _kept_cells(whole: Part, masked: Collection[str], fields: Mapping[str, Seque
         for figure, data in cells.items()
         if name not in masked or figure in _SHOWN_MASKED
     ]
-    left = MOST_CELL_BYTES
     for owner, figure, data in sorted(found, key=lambda cell: (len(cell[2]), cell[:2])):
-        left -= len(data)
-        if left < 0:
-            return
         yield {"owner": owner, "figure": figure, "data": data}
+
+
+def fitted(record: dict[str, Any], most_bytes: int, framed: Callable[[dict[str, Any]], bytes]) -> tuple[bytes, int]:
+    """Return a record as a message of at most `most_bytes`, and how many cells were left out of it, greatest first.
+
+    What is left out is named in the record. Without any cell it goes without charts and lists too, if it must.
+    """
+    data, cells = framed(record), list(record["cells"])
+    kept = len(cells)
+    while len(data) > most_bytes and kept:
+        excess = len(data) - most_bytes
+        while kept and excess > 0:
+            kept -= 1
+            excess -= len(cells[kept]["data"])
+        left_out = [f"{cell['owner']}/{cell['figure']}" for cell in reversed(cells[kept:])]
+        data = framed(record | {"cells": cells[:kept], "left_out": left_out})
+    if len(data) > most_bytes:
+        bare = [field | {"quantiles": {}, "histogram": [], "top": [], "shapes": []} for field in record["fields"]]
+        data = framed(record | {"cells": [], "counts": {}, "fields": bare, "left_out": [ALL_LEFT_OUT]})
+    return data, len(cells) - kept

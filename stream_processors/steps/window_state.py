@@ -14,6 +14,7 @@ import fastavro
 
 from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.sketches.registry import pack_cell, unpack_cell
+from headrace.stream_processors.steps.file_facts import added_receipts
 
 MOST_FILES: Final = 256
 OTHER_FILES: Final = ""
@@ -36,9 +37,12 @@ _PARSED: Any = fastavro.parse_schema(
             {"name": "cells", "type": _BYTES},
             {"name": "fields", "type": _BYTES},
             {"name": "unmerged", "type": {"type": "map", "values": "string"}},
+            {"name": "receipts", "type": {"type": "map", "values": "string"}, "default": {}},
         ],
     }
 )
+# A part that an earlier version wrote ends before `receipts`: a zero is the end of an empty map.
+_NO_RECEIPTS: Final = b"\0"
 _HEAD: Any = fastavro.parse_schema({"type": "record", "name": "head", "fields": _PARSED["fields"][:2]})
 
 
@@ -48,7 +52,8 @@ class Part:
 
     `offset` is that of the newest of them in its source partition, and `version` the contract that it names. `files`
     are rows by file, `unreadable` rows that a reader put aside; of many files the rest is under `OTHER_FILES`.
-    `unmerged` says of owners (a rule's id, or `field:NAME`) why their cells could not be put together.
+    `unmerged` says of owners (a rule's id, or `field:NAME`) why their cells could not be put together. `receipts` are
+    files that were proved, or skipped, in this window of arrival (`file_facts`), by the id of what was told.
     """
 
     offset: int
@@ -61,6 +66,7 @@ class Part:
     cells: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     fields: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     unmerged: Mapping[str, str] = field(default_factory=dict)
+    receipts: Mapping[str, str] = field(default_factory=dict)
 
     def pack(self) -> bytes:
         """Return the part as bytes."""
@@ -71,7 +77,7 @@ class Part:
     @classmethod
     def unpack(cls, data: bytes) -> "Part":
         """Return the part of `pack`'s bytes."""
-        found: Any = fastavro.schemaless_reader(io.BytesIO(data), _PARSED, None)
+        found: Any = fastavro.schemaless_reader(io.BytesIO(data + _NO_RECEIPTS), _PARSED, None)
         return cls(**found)
 
     @staticmethod
@@ -172,6 +178,11 @@ class WindowState:
         rules = sorted({rule for part in self._parts for rule in part.counts})
         return {rule: added(part.counts.get(rule, {}) for part in self._parts) for rule in rules}
 
+    @cached_property
+    def receipts(self) -> dict[str, str]:
+        """Return the files that were proved or skipped in this window."""
+        return added_receipts(part.receipts for part in self._parts)
+
     @property
     def rules(self) -> list[str]:
         """Return the rules that have cells."""
@@ -189,6 +200,14 @@ class WindowState:
     def field_cells(self, name: str) -> dict[str, Cell]:
         """Return the merged profile cells of a field; raises ValueError where they do not merge."""
         return self._merged(field_owner(name), [part.fields.get(name, {}) for part in self._parts])
+
+    def unmerged(self, rule: str) -> str:
+        """Return why the cells of a rule do not merge, "" if they do."""
+        try:
+            self.cells_of(rule)
+        except ValueError as error:
+            return str(error) or "its figures do not merge"
+        return ""
 
     def _merged(self, owner: str, found: list[Mapping[str, bytes]]) -> dict[str, Cell]:
         if owner in self._cells:
@@ -231,6 +250,7 @@ class WindowState:
             cells,
             fields,
             unmerged,
+            self.receipts,
         )
 
 

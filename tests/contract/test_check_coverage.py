@@ -140,7 +140,7 @@ FAULTS = [
     Fault(rule("duplicate_key", *FLIGHT), twice),
     Fault(rule("replayed_file"), twice),
     Fault(rule("distinct_count", "carrier", bounds=Bounds(10, 20)), every(carrier="UA")),
-    Fault(rule("unique_ratio", *FLIGHT), twice),
+    Fault(rule("unique_ratio", *FLIGHT, bounds=Bounds(lower=80)), twice),
     Fault(rule("in_set", "origin", values=["EWR", "JFK", "LGA"]), some(origin="XXX")),
     Fault(rule("pattern", "dest", pattern="^[A-Z]{3}$"), some(dest="jfk")),
     Fault(rule("range", "distance", minimum=1, maximum=6_000), some(distance=-5)),

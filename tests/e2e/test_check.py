@@ -17,7 +17,7 @@ def test_check_tells_what_a_contract_would_say_of_the_stored_rows(line: RunningL
     file.write_text(TOWNS)
     line.headrace("drop", str(file), "--dataset", "towns", "--wait")
     held = line.headrace("check", "towns")
-    assert "40 stored rows" in held.stdout
+    assert "40 rows" in held.stdout
     contract = (line.settings.paths().contracts / "towns.odcs.yaml").read_text()
     stricter = tmp_path / "stricter.odcs.yaml"
     stricter.write_text(
@@ -35,6 +35,6 @@ def test_check_tells_what_a_contract_would_say_of_the_stored_rows(line: RunningL
     (window,) = told["windows"]
     assert {one["basis"] for one in window["verdicts"]} == {"rows"}
     by_file = line.headrace("check", "towns", "--clock", "file")
-    assert "1 file, 40 stored rows" in by_file.stdout
+    assert "1 file, 40 rows" in by_file.stdout
     other = line.headrace("check", "cities", "--contract", str(stricter), check=False)
     assert other.returncode != 0

@@ -9,6 +9,7 @@ from headrace.core.vocabulary import Severity
 from headrace.schemas.check_rules import Bounds, CheckRule, Unit
 from headrace.schemas.rules import Required, Rule
 from headrace.stream_processors.checks.base import Outcome, Verdict, not_checked
+from headrace.stream_processors.refused_rows import Source
 from headrace.stream_processors.steps.score import Judged
 from headrace.stream_processors.steps.stored_sql import Span
 from headrace.stream_processors.warehouse_verdicts import Basis, FileRules, Given, Judgement
@@ -28,8 +29,10 @@ def window(day: int, share: float | None, severity: Severity = Severity.CRITICAL
     return Judgement(day * DAY, day * DAY + DAY, "", 100, (Given(Judged(rule, found), "at most 2 %", Basis.ROWS),))
 
 
-def lines(judgements: list[Judgement], files: list[FileRules], masked: frozenset[str] = frozenset()) -> str:
-    return click.unstyle("\n".join(_lines(CONTRACT, Span.EVENT, judgements, files, {}, masked)))
+def lines(
+    judgements: list[Judgement], files: list[FileRules], masked: frozenset[str] = frozenset(), refused: int = 0
+) -> str:
+    return click.unstyle("\n".join(_lines(CONTRACT, Span.EVENT, judgements, files, {}, masked, Source("", refused))))
 
 
 def test_a_check_is_told_once_with_how_often_it_fails_and_its_worst_window() -> None:
@@ -41,7 +44,7 @@ def test_a_check_is_told_once_with_how_often_it_fails_and_its_worst_window() -> 
 
 def test_values_of_a_personal_field_are_not_shown() -> None:
     judgements, masked = [window(0, 1.0), window(1, 9.0)], frozenset({"tailnum"})
-    document = _document(CONTRACT, Span.EVENT, judgements, [], {}, masked)
+    document = _document(CONTRACT, Span.EVENT, judgements, [], {}, masked, Source(""))
     assert "N123" not in lines(judgements, [], masked) + str(document)
 
 
@@ -57,4 +60,8 @@ def test_only_a_critical_demand_that_stored_rows_do_not_meet_is_a_breach() -> No
 def test_rows_in_quarantine_are_told_apart_from_stored_ones() -> None:
     told = lines([], [FileRules("f", 9, 3, 2, {}, {"there": 3}), FileRules("g", 1)])
     assert "there [critical]: 0 of 10 stored rows break it, and 3 in quarantine" in told
-    assert "in no figure of stored rows: 5 rows, 2 of them by another version" in told
+    assert "refused by rules about one record: 5 rows, 2 of them by another version" in told
+
+
+def test_refused_rows_are_named_among_the_rows_that_checks_of_many_records_speak_of() -> None:
+    assert "1 window of P1D by event time, 100 rows, 4 of them in quarantine" in lines([window(0, 1.0)], [], refused=4)

@@ -12,7 +12,7 @@ from headrace.schemas.codec import encode, polars_schema
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.schemas.system import frame_system, system_schema_text
 from headrace.sinks import blocks
-from headrace.sinks.base import Target
+from headrace.sinks.base import Target, target_of
 from headrace.sinks.blocks import Backlog, record_block, record_frame, repetitive_columns, system_block
 from headrace.transport.partition_reader import Place, Run
 
@@ -194,7 +194,8 @@ def profile_delta(windows: list[dict[str, object]]) -> bytes:
 
 
 def test_system_block_leaves_out_the_fields_at_the_end_that_are_not_stored() -> None:
-    place, target = Place("quality.profiles", 0), Target("profiles", "profile_delta", unstored=frozenset({"windows"}))
+    place, target = Place("quality.profiles", 0), target_of("quality.profiles")
+    assert target is not None
     cells = {"keys": {"keys": bytes(100_000)}}
     window = {"clock": "event", "start": 0, "rows": 2, "rejected": 0, "counts": {}, "cells": cells, "fields": {}}
     made = Backlog(place, target, 0)
@@ -208,7 +209,8 @@ def test_system_block_leaves_out_the_fields_at_the_end_that_are_not_stored() -> 
 
 
 def test_system_record_that_ends_too_early_stops_the_partition_and_names_its_offset() -> None:
-    place, target = Place("quality.profiles", 0), Target("profiles", "profile_delta", unstored=frozenset({"windows"}))
+    place, target = Place("quality.profiles", 0), target_of("quality.profiles")
+    assert target is not None
     made = Backlog(place, target, 0)
     made.add(run(Stored(4, profile_delta([])[:9]), place=place), now=1.0)
     with pytest.raises(PositionLost, match=r"offset 4"):

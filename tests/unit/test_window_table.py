@@ -12,10 +12,10 @@ from headrace.stream_processors.sketches.tally import Tally
 from headrace.stream_processors.steps.alert_life import Life
 from headrace.stream_processors.steps.window_known import compared_rules
 from headrace.stream_processors.window_law import Law, LawNeeded, Laws
-from headrace.stream_processors.window_plan import Plan, Source
-from headrace.stream_processors.window_table import TICK, WindowTable
+from headrace.stream_processors.window_plan import Source
+from headrace.stream_processors.window_table import TICK
+from headrace.testing.window_line import BASE, HOUR, MICROS, Line
 
-HOUR, MICROS, BASE = 3600, 1_000_000, 1_700_000_000 // 3600 * 3600
 RULES = (
     CheckRule("missing", "null_rate", ("mass",), bounds=Bounds(upper=10.0), unit=Unit.PERCENT),
     CheckRule("volume", "volume_anomaly", unit=Unit.ROWS),
@@ -46,50 +46,8 @@ def delta(*windows: dict[str, Any], stage: str = "judge", rows: int = 0) -> dict
     return named | {"rows": rows, "windows": list(windows)}
 
 
-class Line:
-    """A topic of one partition, the table, and what was published; `published` is by key, as a subscriber keeps it."""
-
-    def __init__(self, table: dict[str, bytes] | None = None) -> None:
-        self.table: dict[str, bytes] = {} if table is None else table
-        self.windows = self.restarted()
-        self.records: dict[tuple[str, int, int], dict[str, Any]] = {}
-        self.alerts: dict[str, dict[str, Any]] = {}
-        self.plans: list[Plan] = []
-
-    def restarted(self) -> WindowTable:
-        found = WindowTable(self.table)
-        found.recover()
-        return found
-
-    def feed(self, offset: int, value: dict[str, Any], *, entries: int | None = None) -> None:
-        """Process a delta; with `entries` the process is killed after so many entries were written."""
-        plan = self.windows.plan(Source(0, offset, (BASE + 10 * 24 * HOUR + offset) * MICROS), value, LAWS)
-        if plan is None:
-            return
-        self.plans.append(plan)
-        for record in plan.windows:
-            place = (record["clock"], record["start"] // MICROS, record["revision"])
-            assert self.records.setdefault(place, record) == record, f"{place} was told twice, and differently"
-        for alert in plan.alerts:
-            assert self.alerts.setdefault(alert["alert_id"], alert) == alert
-        for key, data in list(plan.entries())[:entries]:
-            if data is None:
-                self.table.pop(key, None)
-            else:
-                self.table[key] = data
-        if entries is None:
-            self.windows.keep(plan)
-        else:
-            self.windows = self.restarted()
-
-    def told(self) -> list[tuple[int, int, int]]:
-        """Return (hour, revision, rows) of the published windows of event time, in the order of publishing."""
-        found = [record for (clock, _, _), record in self.records.items() if clock == "event"]
-        return [((one["start"] // MICROS - BASE) // HOUR, one["revision"], one["rows"]) for one in found]
-
-
 def test_windows_close_in_order_when_the_watermark_passes_their_end() -> None:
-    line = Line()
+    line = Line(LAWS)
     line.feed(1, delta(window(1), window(0), window(2)))
     assert line.told() == [(0, 0, 10)], "the watermark is at hour 1: the greatest start less an hour of lateness"
     line.feed(2, delta(window(1, 5), window(4)))
@@ -97,7 +55,7 @@ def test_windows_close_in_order_when_the_watermark_passes_their_end() -> None:
 
 
 def test_late_delta_revises_its_window_and_changes_no_alert() -> None:
-    line = Line()
+    line = Line(LAWS)
     line.feed(1, delta(window(0), window(9)))
     line.feed(2, delta(window(0, 5, failed=5)))
     assert line.told() == [(0, 0, 10), (0, 1, 15)]
@@ -108,17 +66,17 @@ def test_late_delta_revises_its_window_and_changes_no_alert() -> None:
 
 
 def test_delta_that_comes_again_changes_nothing() -> None:
-    line = Line()
+    line = Line(LAWS)
     for offset in (1, 2, 2, 1, 3, 3):
         line.feed(offset, delta(window(offset), window(offset + 5)))
-    again = Line(line.table)
+    again = Line(LAWS, line.table)
     again.feed(3, delta(window(3)))
     assert not again.plans
     assert len(line.plans) == 3
 
 
 def test_rows_for_a_window_that_was_forgotten_are_counted_and_published_nowhere() -> None:
-    line = Line()
+    line = Line(LAWS)
     large = window(0)
     large["cells"] = {"schemas": {f"schemas{number}": b"\x01\x01" + bytes(100_000) for number in range(6)}}
     line.feed(1, delta(large, window(1), window(20)))
@@ -129,7 +87,7 @@ def test_rows_for_a_window_that_was_forgotten_are_counted_and_published_nowhere(
 
 
 def test_window_that_rows_came_for_last_is_kept_although_newer_ones_are_closed() -> None:
-    line = Line()
+    line = Line(LAWS)
 
     def large(hour: int) -> dict[str, Any]:
         found = window(hour)
@@ -143,14 +101,14 @@ def test_window_that_rows_came_for_last_is_kept_although_newer_ones_are_closed()
 
 
 def test_backfilled_window_that_never_was_is_closed_at_once() -> None:
-    line = Line()
+    line = Line(LAWS)
     line.feed(1, delta(window(50)))
     line.feed(2, delta(window(3)))
     assert line.told() == [(3, 0, 10)]
 
 
 def test_event_time_of_the_future_closes_nothing() -> None:
-    line = Line()
+    line = Line(LAWS)
     line.feed(1, delta(window(0), window(24 * 365 * 70)))
     assert line.told() == [(0, 0, 10)]
     line.feed(2, delta(window(24 * 30)))
@@ -158,7 +116,7 @@ def test_event_time_of_the_future_closes_nothing() -> None:
 
 
 def test_tick_closes_windows_of_arrival_of_a_dataset_that_says_nothing_more() -> None:
-    line = Line()
+    line = Line(LAWS)
     arrived = 10 * 24
     line.feed(1, delta(window(arrived, clock="arrival")))
     line.feed(2, delta(stage="read", rows=4))
@@ -173,7 +131,7 @@ def test_tick_closes_windows_of_arrival_of_a_dataset_that_says_nothing_more() ->
 
 
 def test_contract_that_is_not_at_hand_is_asked_for_and_one_that_cannot_be_had_fails_closed() -> None:
-    line = Line()
+    line = Line(LAWS)
     with pytest.raises(LawNeeded):
         line.windows.plan(Source(0, 1, 1), delta(window(0)) | {"contract_version": "2"}, LAWS)
     lost = {("orders", "1"): Law("1", problem='contract "1" was never recorded')}
@@ -202,7 +160,7 @@ def outcome(line: Line) -> tuple[Any, Any, Any]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_kill_between_any_two_entries_changes_no_window_and_no_alert(seed: int) -> None:
-    straight, killed, seeded = Line(), Line(), random.Random(seed)
+    straight, killed, seeded = Line(LAWS), Line(LAWS), random.Random(seed)
     for offset, value in enumerate(deltas(seed)):
         straight.feed(offset, value)
         written = len(list(straight.plans[-1].entries()))
@@ -215,7 +173,7 @@ def test_kill_between_any_two_entries_changes_no_window_and_no_alert(seed: int) 
 
 
 def test_every_prefix_delivered_twice_gives_the_same_windows() -> None:
-    once, twice, values = Line(), Line(), deltas(1)[:30]
+    once, twice, values = Line(LAWS), Line(LAWS), deltas(1)[:30]
     for offset, value in enumerate(values):
         once.feed(offset, value)
         twice.windows = twice.restarted()
@@ -225,7 +183,7 @@ def test_every_prefix_delivered_twice_gives_the_same_windows() -> None:
 
 
 def test_any_split_of_a_window_into_deltas_gives_the_same_verdicts() -> None:
-    whole, parts = Line(), Line()
+    whole, parts = Line(LAWS), Line(LAWS)
     whole.feed(40, delta(window(0, 40, 10)))
     for offset in range(20):
         parts.feed(offset, delta(window(0, 2, 1 if offset % 2 else 0)))
@@ -237,7 +195,7 @@ def test_any_split_of_a_window_into_deltas_gives_the_same_verdicts() -> None:
 
 
 def test_table_of_a_long_life_stays_bounded() -> None:
-    line = Line()
+    line = Line(LAWS)
     quick = {("orders", "1"): replace(LAW, rules=RULES[:2], compared={})}
     for hour in range(1200):
         plan = line.windows.plan(Source(0, hour, (BASE + 2000 * HOUR) * MICROS), delta(window(hour)), quick)

@@ -1,0 +1,109 @@
+"""Quality apps as processes of a stack's home, deltas of windows for them, and what must come of these."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any
+
+from headrace.core.identity import stable_slot
+from headrace.schemas.contract import Contract
+from headrace.schemas.contract_store import ContractStore
+from headrace.schemas.registry import Registry
+from headrace.schemas.system import frame_system, read_system, schema_id_of
+from headrace.schemas.topics import PROFILES, QUALITY_PARTITIONS, SYSTEM_TOPICS, WINDOWS
+from headrace.settings import Settings
+from headrace.transport.follow import read_topic
+from headrace.transport.kafka import Topics, TransactionalWriter
+
+HOUR = 3600
+# What is shorter has no body: other tests put such messages there.
+_LEAST_BYTES = 20
+
+
+def start_member(settings: Settings, slot: int) -> subprocess.Popen[bytes]:
+    """Start the quality app of a slot."""
+    environment = os.environ | {"HEADRACE_HOME": str(settings.home)}
+    command = [sys.executable, "-m", "headrace.stream_processors.quality_app", "--slot", str(slot)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+
+def end(member: subprocess.Popen[bytes]) -> None:
+    """Kill a member, as kill -9 does."""
+    member.kill()
+    member.wait()
+
+
+def lag_of(settings: Settings, slot: int) -> int:
+    """Return how far a member says that it is behind, -1 while it does not know."""
+    name = "quality" if slot == 0 else f"quality-{slot}"
+    try:
+        return int(json.loads((settings.paths().run / "stages" / f"{name}.json").read_text())["lag"])
+    except (FileNotFoundError, ValueError):
+        return -1
+
+
+class Deltas:
+    """Publishes deltas of windows as the judge does, each in a transaction."""
+
+    def __init__(self, settings: Settings, contracts: Sequence[Contract], name: str) -> None:
+        Topics(settings.kafka_client()).ensure(SYSTEM_TOPICS)
+        with closing(Registry(settings)) as registry:
+            self._schema_id = registry.system_id(PROFILES, "profile_delta")
+            with closing(ContractStore(settings, settings.kafka_client(), registry)) as store:
+                for contract in contracts:
+                    store.record(contract)
+        self._writer = TransactionalWriter(settings.kafka_client(), name)
+        self._versions = {contract.dataset: contract.version for contract in contracts}
+
+    def publish(self, dataset: str, file: str, windows: Sequence[dict[str, Any]]) -> None:
+        """Publish what a batch of a file adds to windows."""
+        empty: dict[str, Any] = {"reasons": {}, "rules": {}, "columns": [], "trace_id": "", "name": "", "owner": ""}
+        ended = {"file_rows": None, "file_state": "", "file_reason": "", "tolerance": None}
+        rows = sum(one["rows"] for one in windows)
+        named = {"dataset": dataset, "file": file, "stage": "judge", "rows": rows, "rejected": 0}
+        told = {"contract_version": self._versions[dataset], "windows": list(windows)}
+        value = frame_system("profile_delta", self._schema_id, named | empty | ended | told)
+        self._writer.begin()
+        partition = stable_slot(dataset, QUALITY_PARTITIONS)
+        self._writer.write(PROFILES, [value], partition=partition, key=dataset.encode())
+        self._writer.commit()
+
+
+def published(settings: Settings, topic: str, name: str, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Return the committed messages of some datasets, repeats too; what is no message of ours is left out."""
+    found = []
+    with closing(Registry(settings)) as registry:
+        for message in read_topic(settings.kafka_client(), topic):
+            writer = registry.text_of(schema_id_of(message.value) or 0) if len(message.value) > _LEAST_BYTES else None
+            if writer is not None:
+                found.append(read_system(name, message.value, writer))
+    return [one for one in found if wanted(one["dataset"])]
+
+
+def windows_told(settings: Settings, dataset: str, clock: str = "event") -> dict[tuple[int, int], list[dict[str, Any]]]:
+    """Return the published windows of a dataset by start in seconds and revision, each with its repeats."""
+    found: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for one in published(settings, WINDOWS, "window", lambda name: name == dataset):
+        if one["clock"] == clock:
+            found.setdefault((int(one["start"].timestamp()), one["revision"]), []).append(one)
+    return found
+
+
+def folded(deltas: Sequence[Sequence[dict[str, Any]]]) -> dict[tuple[int, int], int]:
+    """Return rows by start and revision, by adding up deltas of windows in their order, one by one."""
+    rows, revisions, found = Counter[int](), dict[int, int](), dict[tuple[int, int], int]()
+    newest = min((one["start"] for windows in deltas for one in windows), default=0)
+    for windows in deltas:
+        for one in windows:
+            rows[one["start"]] += one["rows"]
+            newest = max(newest, one["start"])
+        here = {one["start"] for one in windows}
+        for start in sorted(rows):
+            if start < newest and (start not in revisions or start in here):
+                revisions[start] = revisions.get(start, -1) + 1
+                found[start, revisions[start]] = rows[start]
+    return found
