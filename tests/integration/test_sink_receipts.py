@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -63,9 +63,14 @@ class Line:
         self._writer.commit()
 
     def ledger(self, entry: FileEntry) -> None:
-        message = frame_entry(entry, self.registry.system_id(LEDGER, "file_entry"))
+        self.ledger_of([entry])
+
+    def ledger_of(self, entries: Sequence[FileEntry]) -> None:
+        schema_id = self.registry.system_id(LEDGER, "file_entry")
         self._writer.begin()
-        self._writer.write(LEDGER, [message], partition=0, key=entry_key(entry.dataset, entry.sha256).encode())
+        for entry in entries:
+            key = entry_key(entry.dataset, entry.sha256).encode()
+            self._writer.write(LEDGER, [frame_entry(entry, schema_id)], partition=0, key=key)
         self._writer.commit()
 
     def entry(self, **fields: Any) -> FileEntry:
@@ -135,6 +140,20 @@ def reconcile(line: Line) -> Iterator[Callable[[], dict[str, FileEntry]]]:
     yield once
     reconciler.close()
     view.close()
+
+
+def test_a_thousand_small_files_at_once_are_all_balanced(
+    line: Line, reconcile: Callable[[], dict[str, FileEntry]]
+) -> None:
+    entries = [line.entry(rows_read=1, rows_published=1) for _number in range(1_000)]
+    line.store_rows(entries[0].file, 0)
+    files = [entry.file for entry in entries[1:]]
+    for start in range(0, len(files), 100):
+        values = ", ".join(f"(1, '{file}', 0)" for file in files[start : start + 100])
+        line.warehouse.execute(f"INSERT INTO headrace.{line.dataset} (n, _file, _row) VALUES {values}")
+    line.ledger_of(entries)
+    assert wait_until(lambda: len(reconcile()) == 1_000, LIMIT_SECS)
+    assert wait_until(lambda: all(entry.balanced for entry in reconcile().values()), LIMIT_SECS)
 
 
 def test_quarantined_rows_keep_their_bytes_and_every_reason(line: Line) -> None:
