@@ -43,7 +43,7 @@ class FileRefused(HeadraceError, Terminal):
     @property
     def told(self) -> str:
         """Return the detail and the next action, as a receipt shows them."""
-        return f"{self.detail}; next: {self.hint}" if self.hint else self.detail
+        return f"{self.detail}; {self.hint}" if self.hint else self.detail
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_a_title_before_the_table_is_refused_and_named(content: bytes) -> None:
     with pytest.raises(FileRefused) as caught:
         read_bytes(content)
     assert caught.value.reason is Reason.NO_HEADER
-    assert "it looks like a title before the table; next: begin the file with the names" in caught.value.told
+    assert "it looks like a title before the table; begin the file with the names" in caught.value.told
 
 
 @pytest.mark.parametrize(
