@@ -289,7 +289,8 @@ class _Judged:
         known = {field.name: field for field in (*contract.record_fields, *schema.data_fields)}
         arrived = self.part.arrived[np.asarray(self.members, np.intp)]
         rejected = ~self.verdicts.accepted if self.verdicts.rejected else None
-        origin = Origin(pl.Series(arrived), self.part.schema_id, rejected)
+        shown = all(not one.personal for one in contract.fields if one.name == contract.window.time_field)
+        origin = Origin(pl.Series(arrived), self.part.schema_id, rejected, event_shown=shown)
         return window_deltas(self.records, list(known.values()), self.checks, contract.window, origin)
 
     def _counts(self, schema: RecordSchema) -> dict[str, object]:

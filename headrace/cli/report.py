@@ -21,7 +21,7 @@ from headrace.errors import WrongUse
 from headrace.runtime.quality_store import CLOCKS, QualityStore, law_of_values, no_windows
 from headrace.runtime.reach import require_services
 from headrace.runtime.report.collect import collect, collect_all, kinds_of, mask_of, moment_of, said, standing
-from headrace.runtime.report.details import distinct
+from headrace.runtime.report.details import SEEN, distinct
 from headrace.runtime.report.markup import moment, number, of_field, percent
 from headrace.runtime.report.masking import Mask
 from headrace.runtime.report.overview import overview_page
@@ -67,6 +67,13 @@ def profile(dataset: str, *, as_json: bool, start: str, last: str, clock: str | 
     console.print(Text(("newest window: " if last else "") + said(found)))
     console.print(profile_table(found["fields"]))
     for one in found["fields"]:
+        seen = [
+            f"{told} {moment(one[f'first_{clock}'])} to {moment(one[f'last_{clock}'])}"
+            for clock, told in SEEN
+            if one.get(f"first_{clock}") is not None
+        ]
+        if seen:
+            console.print(Text(f"{one['name']} first and last seen: {'; '.join(seen)}"))
         for name, figure in (("top", "top"), ("shapes", "shapes")):
             values = ", ".join(
                 f"{printable(v['value'])[:_SHOWN_TEXT]} {v['count']:,}" for v in one[figure][:_SHOWN_TOP]

@@ -19,6 +19,7 @@ _ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (.*?)(?: AFTER `(\w+)`)?$", re.DO
 _COLUMN = re.compile(r"`(\w+)` (.*)", re.DOTALL)
 _COMMENT = re.compile(r" COMMENT '((?:[^']|'')*)'")
 _ATTRIBUTE = re.compile(r" (?:CODEC\(|DEFAULT |ALIAS |COMMENT ).*", re.DOTALL)
+_MODIFIED = "MODIFY COLUMN "
 _OF_ENTRIES = {"_key": "Key of the message.", "_deleted": "1: a tombstone took the entry away."}
 
 
@@ -110,6 +111,11 @@ def _column(text: str) -> Column:
 def _widened(table: Stored, text: str) -> Stored:
     if text.startswith("ADD INDEX "):  # it makes queries quick and changes none
         return table
+    if text.startswith(_MODIFIED):
+        changed = _column(text.removeprefix(_MODIFIED))
+        if changed.name not in {column.name for column in table.columns}:
+            raise ValueError(f"sinks/ddl: there is no such column yet: {text}")
+        return replace(table, columns=tuple(changed if one.name == changed.name else one for one in table.columns))
     added = _ADDED.fullmatch(text)
     if added is None:
         raise ValueError(f"sinks/ddl: not a new column: {text}")

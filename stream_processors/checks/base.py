@@ -54,7 +54,10 @@ class Scope(StrEnum):
 
 
 class FieldFigure(StrEnum):
-    """What the profile of a field holds, for checks that need no figures of their own."""
+    """What the profile of a field holds, for checks that need no figures of their own.
+
+    The last two are when the field was first and last there, by event time and by arrival, in microseconds since 1970.
+    """
 
     COUNTS = "counts"
     EXTREMES = "extremes"
@@ -64,6 +67,8 @@ class FieldFigure(StrEnum):
     TOP = "top"
     LENGTHS = "lengths"
     SHAPES = "shapes"
+    SEEN_EVENT = "seen_event"
+    SEEN_ARRIVAL = "seen_arrival"
 
 
 class Parameters(BaseModel):

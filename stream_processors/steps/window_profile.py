@@ -14,10 +14,12 @@ from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule, WindowSpec
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.record import RecordField, RecordSchema
-from headrace.stream_processors.checks.base import ABSENT, ARRIVED, SCHEMA_ID, WINDOW, Check
+from headrace.stream_processors.checks.base import ABSENT, ARRIVED, EVENT, SCHEMA_ID, WINDOW, Check, FieldFigure
 from headrace.stream_processors.sketches.grouped import Counted, Windows, coded_columns, counted
 from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.steps.field_profile import field_cells
+from headrace.stream_processors.steps.seen_times import Cells as SeenCells
+from headrace.stream_processors.steps.seen_times import SeenTimes
 from headrace.stream_processors.steps.windows import event_times, starts_of
 
 EVENT_CLOCK, ARRIVAL_CLOCK = "event", "arrival"
@@ -49,12 +51,14 @@ class Origin:
     """What is known of a batch's records from outside.
 
     `arrived` is when the broker took each, in microseconds since 1970; `schema_id` the registry's id of their schema;
-    `rejected` marks those that go to quarantine, None for none of them.
+    `rejected` marks those that go to quarantine, None for none of them. `event_shown` False: event time is personal, so
+    no profile tells when a field was seen by it.
     """
 
     arrived: pl.Series
     schema_id: int | None = None
     rejected: pl.Series | None = None
+    event_shown: bool = True
 
 
 _Found = dict[tuple[str, int], WindowDelta]
@@ -82,13 +86,18 @@ def window_deltas(
     broken = _add_counts(found, batch, checks)
     broken |= _add_cells(found, batch, [(rule, check) for rule, check in checks if rule.id not in broken])
     events, arrivals = clocks.values()
+    times = {FieldFigure.SEEN_EVENT: batch[EVENT]} if origin.event_shown else {}
+    times |= {FieldFigure.SEEN_ARRIVAL: batch[ARRIVED]}
+    seen = [SeenTimes(windows, times) for windows in clocks.values()]
     few = len(events) * len(fields) <= MOST_FIELD_WINDOWS
     read = set() if few else _fields_read(checks)
     by_name = {known.name: known for known in fields}
     for name, coded in coded_columns(batch, by_name):
         both = few or name in read
         shown = clocks.values() if both else (arrivals,)
-        _add_profile(deltas if both else deltas[len(events) :], by_name[name], counted(coded, *shown))
+        mine = deltas if both else deltas[len(events) :]
+        _add_profile(mine, by_name[name], counted(coded, *shown))
+        _add_seen(mine, name, [one.of(batch[name]) for one in (seen if both else seen[1:])])
     for delta in deltas:
         _mark_not_run(delta, broken)
     return deltas
@@ -112,6 +121,14 @@ def _add_profile(deltas: Sequence[WindowDelta], known: RecordField, found: Count
         name = figure.value
         for delta, cell in zip(deltas, cells, strict=True):
             delta.fields[known.name][name] = cell
+
+
+def _add_seen(deltas: Sequence[WindowDelta], name: str, seen: Sequence[SeenCells]) -> None:
+    """Add when a field was seen to its windows; `seen` is by clock, those of the deltas in order."""
+    by_clock = dict(zip((ARRIVAL_CLOCK, EVENT_CLOCK), reversed(seen), strict=False))
+    for delta in deltas:
+        for figure, cell in by_clock[delta.clock].get(delta.start, {}).items():
+            delta.fields[name][figure.value] = pack_cell(cell)
 
 
 def _prepared(frame: pl.DataFrame, fields: Sequence[RecordField], spec: WindowSpec, origin: Origin) -> pl.DataFrame:

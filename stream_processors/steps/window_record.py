@@ -28,8 +28,8 @@ _SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _TOP, _SHAPES, _TEXT = 20, 10, 64
 _MICROS = 1_000_000
 _SPOKEN = {Unit.PERCENT: " %", Unit.ROWS: " rows", Unit.SECONDS: " s", Unit.VALUE: ""}
-# What a masked field may show: how many and how long, never which.
-_SHOWN_MASKED = frozenset({FieldFigure.COUNTS.value, FieldFigure.LENGTHS.value})
+# What a masked field may show: how many, how long and in rows of which time, never which.
+_SHOWN_MASKED = frozenset({"counts", "lengths", "seen_event", "seen_arrival"})
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,11 @@ def window_record(
 
 def _state_of(state: WindowState, whole: Part, masked: Collection[str], evaluated: Evaluated) -> dict[str, Any]:
     """Return the profiles of a window, and its merged state, all of it."""
+    shown = [name for name in state.field_names if field_owner(name) not in whole.unmerged]
+    profiles = [field_profile(name, state.field_cells(name), masked=name in masked) for name in shown]
     return {
-        "fields": [
-            field_profile(name, _field_cells(state, name), masked=name in masked)
-            for name in state.field_names
-            if field_owner(name) not in whole.unmerged
-        ],
+        "fields": profiles,
+        **_span(profiles),
         "cells": list(_kept_cells(whole, masked, {one.rule.id: one.rule.fields for one in evaluated.judged})),
         "counts": {f"{rule}/{name}": count for rule, counts in whole.counts.items() for name, count in counts.items()},
         "left_out": [],
@@ -165,10 +164,6 @@ def observed_of(verdict: Verdict) -> float | None:
     return number(verdict.observed)
 
 
-def _field_cells(state: WindowState, name: str) -> Mapping[str, Cell]:
-    return state.field_cells(name)
-
-
 def field_profile(name: str, cells: Mapping[str, Cell], *, masked: bool = False) -> dict[str, Any]:
     """Return the profile of a field as window.avsc has it; of a masked one how many and how long alone."""
     shown = {figure: cell for figure, cell in cells.items() if not masked or figure in _SHOWN_MASKED}
@@ -195,7 +190,27 @@ def field_profile(name: str, cells: Mapping[str, Cell], *, masked: bool = False)
         "shapes": _frequent(shown.get(FieldFigure.SHAPES), _SHAPES),
         "length_minimum": None if texts.low is None else int(texts.low),
         "length_maximum": None if texts.high is None else int(texts.high),
+        **_seen(shown),
     }
+
+
+def _seen(cells: Mapping[str, Cell]) -> dict[str, int | None]:
+    """Return when a field was first and last there, by both times."""
+    found: dict[str, int | None] = {}
+    for clock, figure in (("event", FieldFigure.SEEN_EVENT), ("arrival", FieldFigure.SEEN_ARRIVAL)):
+        cell = cells.get(figure)
+        times = cell if isinstance(cell, Extremes) else Extremes()
+        found[f"first_{clock}"] = None if times.low is None else int(times.low)
+        found[f"last_{clock}"] = None if times.high is None else int(times.high)
+    return found
+
+
+def _span(fields: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
+    """Return when the records of a window were first and last there, from when their fields were."""
+    span: dict[str, int | None] = {}
+    for name, pick in (("first_event", min), ("last_event", max), ("first_arrival", min), ("last_arrival", max)):
+        span[name] = pick((one[name] for one in fields if one[name] is not None), default=None)
+    return span
 
 
 def _quantiles(found: Quantiles, extremes: Extremes) -> dict[str, float]:

@@ -13,6 +13,7 @@ from headrace.schemas.system import frame_system, read_system
 from headrace.stream_processors.checks.base import ARRIVED, SCHEMA_ID, Check, FieldFigure
 from headrace.stream_processors.checks.null_rate import NullRate
 from headrace.stream_processors.sketches.base import Cell, State, merge_states
+from headrace.stream_processors.sketches.extremes import Extremes
 from headrace.stream_processors.sketches.keys import KeySet
 from headrace.stream_processors.sketches.registry import unpack_cell
 from headrace.stream_processors.sketches.tally import Tally
@@ -142,11 +143,38 @@ def test_a_field_that_the_file_does_not_have_is_missing_in_every_record() -> Non
 def test_a_text_field_and_a_number_field_have_their_figures() -> None:
     fields = deltas_of(frame_of(50))[-1].fields
     texts = {FieldFigure.COUNTS, FieldFigure.DISTINCT, FieldFigure.TOP, FieldFigure.LENGTHS, FieldFigure.SHAPES}
-    assert set(fields["name"]) == texts
+    assert set(fields["name"]) == texts | {FieldFigure.SEEN_EVENT, FieldFigure.SEEN_ARRIVAL}
     figures = {name: unpack_cell(cell) for name, cell in fields["size"].items()}
     assert set(figures) == set(FieldFigure) - {FieldFigure.LENGTHS, FieldFigure.SHAPES}
     assert getattr(figures["extremes"], "high", None) == 49.0**2
     assert getattr(figures["quantiles"], "n", None) == 50
+
+
+def test_a_field_says_when_it_was_first_and_last_seen_by_both_times() -> None:
+    """The oracle is a filter over the rows; `gone` was never seen."""
+    count = 200
+    frame = frame_of(count)
+    arrived = pl.Series([(10_000 + row) * 1_000_000 for row in range(count)], dtype=pl.Int64)
+    deltas = window_deltas(frame, FIELDS, (), SPEC, Origin(arrived))
+    rows = frame.with_columns(
+        arrived.alias("arrived"), pl.col("at").to_physical().alias("event"), pl.lit(None).alias("gone")
+    )
+    assert len(deltas) == 4
+    for delta in deltas:
+        column = "event" if delta.clock == EVENT_CLOCK else "arrived"
+        mine = rows.filter((pl.col(column) // (HOUR * 1_000_000) * HOUR) == delta.start)
+        for name in ("name", "size", "gone"):
+            there = mine.filter(pl.col(name).is_not_null())
+            for figure, times in (("seen_event", there["event"]), ("seen_arrival", there["arrived"])):
+                cell = delta.fields[name].get(figure)
+                wanted = None if times.drop_nulls().is_empty() else Extremes(float(times.min()), float(times.max()))  # type: ignore[arg-type]
+                assert (None if cell is None else unpack_cell(cell)) == wanted, (delta.clock, name, figure)
+
+
+def test_personal_event_time_is_in_no_profile() -> None:
+    (*_, arrival) = deltas_of(frame_of(20), event_shown=False)
+    assert all("seen_event" not in cells for cells in arrival.fields.values())
+    assert "seen_arrival" in arrival.fields["size"]
 
 
 @pytest.mark.usefixtures("checks")

@@ -12,6 +12,8 @@ from headrace.runtime.report.summary import field_anchor, linked
 _MOST_CARDS, _TIME_DIGITS, _MOST_PLACES = 6, 19, 4
 _NO_ADVICE = element("p", "No advice: no finding calls for any.", class_="soft")
 _MOST_TOP, _MOST_ALERTS, _MOST_UNCHECKED = 8, 60, 60
+SEEN = (("event", "event time"), ("arrival", "arrival"))
+"""When a field was first and last there: by which time, and the words for it."""
 _UNITS = {"percent": " %", "rows": " rows", "seconds": " s"}
 
 
@@ -177,6 +179,9 @@ def _facts(one: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
         yield "half lie between", f"{low} and {high}"
     if one["minimum"] is not None:
         yield "least, greatest", f"{of_field(one['minimum'], kind)}, {of_field(one['maximum'], kind)}"
+    for clock, told in SEEN:
+        if one.get(f"first_{clock}") is not None:
+            yield f"seen ({told})", f"{moment(one[f'first_{clock}'])} to {moment(one[f'last_{clock}'])}"
     if one["length_minimum"] is not None:
         yield "characters", f"{one['length_minimum']} to {one['length_maximum']}"
 

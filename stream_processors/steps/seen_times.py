@@ -1,0 +1,74 @@
+"""When a field was first and last seen: event time and arrival of the rows that have a value, by window. Pure.
+
+Times of rows, no values of the field: two numbers a window, exact, and they merge as extremes do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from headrace.stream_processors.checks.base import FieldFigure
+from headrace.stream_processors.sketches.base import Cell
+from headrace.stream_processors.sketches.extremes import Extremes
+from headrace.stream_processors.sketches.grouped import Windows
+
+_NEVER_LOW: Final = np.iinfo(np.int64).max
+_NEVER_HIGH: Final = np.iinfo(np.int64).min
+Times = NDArray[np.int64]
+Marks = NDArray[np.bool_]
+Cells = dict[int, dict[FieldFigure, Cell]]
+
+
+@dataclass(frozen=True)
+class SeenTimes:
+    """The times of a batch's rows, in the order of one clock's windows, made once for all of its fields."""
+
+    windows: Windows
+    times: Mapping[FieldFigure, pl.Series]
+
+    @cached_property
+    def _order(self) -> NDArray[np.intp]:
+        inside = np.flatnonzero(self.windows.of_row >= 0)
+        return inside[np.argsort(self.windows.of_row[inside], kind="stable")]
+
+    @cached_property
+    def _firsts(self) -> NDArray[np.intp]:
+        return np.flatnonzero(np.diff(self.windows.of_row[self._order], prepend=-1))
+
+    @cached_property
+    def _ordered(self) -> dict[FieldFigure, tuple[Times, Marks]]:
+        found = {}
+        for figure, moments in self.times.items():
+            known = moments.is_not_null().to_numpy()[self._order]
+            found[figure] = moments.cast(pl.Int64).fill_null(0).to_numpy()[self._order], known
+        return found
+
+    @cached_property
+    def _of_all(self) -> Cells:
+        return self._cells(None)
+
+    def of(self, column: pl.Series) -> Cells:
+        """Return by window start when the field was seen; a window in which it never was has no cell."""
+        if not column.null_count():
+            return self._of_all
+        if column.null_count() == len(column):
+            return {}
+        return self._cells(column.is_not_null().to_numpy()[self._order])
+
+    def _cells(self, there: Marks | None) -> Cells:
+        found: Cells = {}
+        if not len(self._order):
+            return found
+        for figure, (moments, known) in self._ordered.items():
+            kept = known if there is None else known & there
+            lows = np.minimum.reduceat(np.where(kept, moments, _NEVER_LOW), self._firsts).tolist()
+            highs = np.maximum.reduceat(np.where(kept, moments, _NEVER_HIGH), self._firsts).tolist()
+            for start, low, high in zip(self.windows.starts.tolist(), lows, highs, strict=True):
+                if low <= high:
+                    found.setdefault(start, {})[figure] = Extremes(float(low), float(high))
+        return found
