@@ -1,25 +1,19 @@
 """python -m benchmarks: run the line, the wire floor and the naive version on this machine, and save the figures."""
 
 import argparse
-import json
-import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from benchmarks import floor, naive
 from benchmarks.flights import write_rotated
 from benchmarks.line import latency, throughput
+from benchmarks.machine import machine, save
 from headrace.testing.line import RunningLine
 
-RESULTS = Path(__file__).parent / "results"
 NAIVE_ROWS = 100_000
 
 
@@ -40,10 +34,7 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     result |= machine()
-    RESULTS.mkdir(exist_ok=True)
-    saved = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    saved.write_text(json.dumps(result, indent=2) + "\n")
-    show(result, saved)
+    show(result, save(result))
 
 
 def idle(line: RunningLine, start_secs: float) -> dict[str, float]:
@@ -76,19 +67,6 @@ def measure(line: RunningLine, folder: Path, copies: int, *, only_line: bool) ->
     result["of_floor"] = round(speed / result["floor_rows_per_s"], 3)
     result["times_naive"] = round(speed / result["naive_rows_per_s"], 1)
     return result
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures were taken on."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "command": "make bench" if len(sys.argv) == 1 else f"python -m benchmarks {' '.join(sys.argv[1:])}",
-        "commit": commit.stdout.strip(),
-        "cores": psutil.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "python": platform.python_version(),
-        "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def show(result: dict[str, Any], saved: Path) -> None:
