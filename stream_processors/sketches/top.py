@@ -73,14 +73,15 @@ class Top:
         used = np.zeros(len(found.values), np.bool_)
         used[found.value[kept]] = True
         codes = (np.cumsum(used) - 1)[found.value[kept]]
-        names = texts_of(found.values.filter(pl.Series(used))).to_list()
+        names = texts_of(found.values.filter(pl.Series(used)))
         window, count = found.window[kept], found.count[kept] - rare[found.window[kept]]
         order = _by_count(window, codes, count, names)
         # Windows stand from last to first: of each the first CAPACITY and one more, which says what is taken off.
         ends = len(order) - np.searchsorted(window, np.arange(len(found.starts) + 1))
         shown = order[np.arange(len(order)) - ends[window[order] + 1] <= CAPACITY]
         sizes = np.minimum(ends[:-1] - ends[1:], CAPACITY + 1)
-        return _packed(_Listed(codes[shown], count[shown], sizes[::-1]), names, found.known[::-1], rare[::-1])[::-1]
+        listed = _Listed(codes[shown], count[shown], sizes[::-1])
+        return _packed(listed, names.to_list(), found.known[::-1], rare[::-1])[::-1]
 
     @classmethod
     def from_counts(cls, counts: Iterable[tuple[str, int]], total: int, error: int, capacity: int) -> Self:
@@ -176,11 +177,12 @@ def _frequent(found: Counted) -> tuple[NDArray[np.bool_], Whole]:
     return often | ~rare[found.window], rare.astype(np.int64)
 
 
-def _by_count(window: Places, codes: Places, count: Whole, names: list[str]) -> Places:
+def _by_count(window: Places, codes: Places, count: Whole, names: pl.Series) -> Places:
     """Return the order of pairs: windows last to first, in each the greatest count first, then the least text."""
     size = max(len(names), 1)
     rank = np.empty(size, np.int64)
-    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))[::-1]
+    # Polars sorts texts by their bytes in UTF-8, which is by their code points, as Python does.
+    rank[names.arg_sort().to_numpy()] = np.arange(len(names))[::-1]
     windows, most = int(window.max(initial=0)) + 1, int(count.max(initial=0)) + 1
     if windows * most * size < _LARGEST_KEY:
         return np.argsort((window * most + count) * size + rank[codes])[::-1]
