@@ -31,6 +31,8 @@ LAW = Law(
     compared=compared_rules(RULES),
 )
 LAWS: Laws = {("orders", "1"): LAW}
+# What does not become smaller when it is kept.
+CHANCE = random.Random(1)
 
 
 def window(hour: int, rows: int = 10, failed: int = 0, clock: str = "event") -> dict[str, Any]:
@@ -78,7 +80,7 @@ def test_delta_that_comes_again_changes_nothing() -> None:
 def test_rows_for_a_window_that_was_forgotten_are_counted_and_published_nowhere() -> None:
     line = Line(LAWS)
     large = window(0)
-    large["cells"] = {"schemas": {f"schemas{number}": b"\x01\x01" + bytes(100_000) for number in range(6)}}
+    large["cells"] = {"schemas": {f"schemas{number}": b"\x01\x01" + CHANCE.randbytes(100_000) for number in range(6)}}
     line.feed(1, delta(large, window(1), window(20)))
     line.feed(2, delta(window(0, 3)))
     assert line.plans[-1].too_late == {"event": 3}
@@ -91,7 +93,7 @@ def test_window_that_rows_came_for_last_is_kept_although_newer_ones_are_closed()
 
     def large(hour: int) -> dict[str, Any]:
         found = window(hour)
-        return found | {"cells": {"x": {f"{number}": b"\x01\x01" + bytes(50_000) for number in range(4)}}}
+        return found | {"cells": {"x": {f"{number}": b"\x01\x01" + CHANCE.randbytes(50_000) for number in range(4)}}}
 
     line.feed(1, delta(large(40), large(41), large(42), large(43), large(60)))
     line.feed(2, delta(large(3)))
