@@ -97,6 +97,11 @@ class GapTolerantConsumer(Consumer):
         """Go to the committed offsets, never while a fetch from the old positions is under way."""
         async with self._fetching:
             await super().perform_seek()
+            # Faust takes the committed offset, which is the next one, for the last one read: a member that a partition
+            # came to, or stayed with, would be behind by one message until another comes.
+            for tp, position in list(self._read_offset.items()):
+                if position:
+                    self._read_offset[tp] = self._finished[tp] = position - 1
             self._positioned = True
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
