@@ -40,6 +40,7 @@ from headrace.stream_processors.steps.stored_state import (
     same_figures,
 )
 from headrace.stream_processors.steps.verdicts import Known, evaluate
+from headrace.stream_processors.steps.window_known import compared_rules, is_pinned_name
 from headrace.stream_processors.steps.window_state import Part, WindowState
 from headrace.transport.warehouse import Warehouse
 
@@ -124,7 +125,11 @@ class WarehouseVerdicts:
         self._warehouse, self._contract, self._now = warehouse, contract, now
         self._by_version, self._source = by_version, source or stored_alone(contract.dataset)
         self._rules_of: dict[str, dict[str, CheckRule]] = {contract.version: {one.id: one for one in contract.checks}}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, str] = {
+            name: "a reference that is pinned under a name is kept by the stream alone: see its closed windows"
+            for name, (_, reference) in compared_rules(contract.checks).items()
+            if is_pinned_name(reference)
+        }
         self._plans: dict[str, Mapping[str, str]] = {}
         self._by_state: set[str] = set()
         for rule in contract.checks:

@@ -142,6 +142,15 @@ def pinned_label(name: str) -> str:
     return f"p{name}"
 
 
+def is_pinned_name(reference: str) -> bool:
+    """Return True for a reference that somebody keeps under a name.
+
+    >>> is_pinned_name("pinned:good"), is_pinned_name("pinned:2013-01-01/P7D")
+    (True, False)
+    """
+    return reference.startswith(PINNED) and pinned_range(reference.removeprefix(PINNED)) is None
+
+
 def in_pinned_range(reference: str, start: int) -> bool:
     """Return True for a window that begins in the range that a reference pins, and so is a part of it.
 

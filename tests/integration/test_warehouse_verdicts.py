@@ -268,18 +268,20 @@ def test_a_changed_contract_is_evaluated_without_figures_that_were_kept_for_anot
         rule("quantile_bounds", "distance", bounds=Bounds(1, 2)),
         rule("stuck_value", "dep_time", longest=3),
         rule("null_rate", "never_there"),
+        rule("psi_drift", "distance", reference="pinned:good"),
     ]
     contract = replace(CONTRACT, version="2", checks=tuple(changed))
     since = 1_359_676_800
     judgements = WarehouseVerdicts(warehouse, contract, lambda version: CONTRACT, NOW).judgements(Span.EVENT, since)
     assert judgements[0].start == since
     found = {given.judged.rule.id: given for given in judgements[0].verdicts}
-    assert [given.basis for given in found.values()] == [Basis.ROWS, Basis.STATE, Basis.NOTHING, Basis.NOTHING]
+    assert [given.basis for given in found.values()] == [Basis.ROWS, Basis.STATE, *[Basis.NOTHING] * 3]
     outcomes = [given.judged.verdict.outcome.value for given in found.values()]
-    assert outcomes == ["pass", "fail", "not_checked", "not_checked"]
+    assert outcomes == ["pass", "fail", *["not_checked"] * 3]
     details = [given.judged.verdict.detail for given in found.values()]
     assert "kept no figures for this demand" in details[2]
     assert "never_there" in details[3]
+    assert "kept by the stream alone" in details[4]
 
 
 BROKEN = [
