@@ -78,7 +78,7 @@ class WindowShortened(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SilencesUnreadable(Event):
-    """The file of silences cannot be followed: nothing is silenced until it is corrected."""
+    """Entries of the file of silences cannot be followed: what they name is told until they are corrected."""
 
     level: ClassVar[int] = logging.ERROR
     text: ClassVar[str] = "silences unreadable"

@@ -22,7 +22,10 @@ _MICROS = 1_000_000
 
 @dataclass(frozen=True)
 class Silence:
-    """One entry; `until` is in microseconds since 1970, `by` and `why` are for people."""
+    """One entry; `until` is in microseconds since 1970, `by` and `why` are for people.
+
+    An alert of a file is silenced by an entry that names its rule only: `*` speaks of rules about windows.
+    """
 
     rule: str
     dataset: str
@@ -34,22 +37,44 @@ class Silence:
         """Return True if a rule of a dataset is silenced at a moment."""
         return self.rule in {rule, ALL} and self.dataset in {dataset, ALL} and at < self.until
 
+    def names(self, dataset: str, rule: str, at: int) -> bool:
+        """Return True if a rule of a dataset is silenced by its name at a moment."""
+        return self.rule == rule and self.covers(dataset, rule, at)
+
 
 def read_silences(text: str) -> list[Silence]:
-    """Return the entries of a file of silences; raises ValueError for what cannot be followed.
+    """Return the entries of a file of silences; raises ValueError if any of it cannot be followed.
 
     >>> read_silences("[{rule: late, until: 2030-01-01}]")[0].covers("orders", "late", 0)
     True
     """
+    entries, problems = sound_silences(text)
+    if problems:
+        raise ValueError("; ".join(problems))
+    return entries
+
+
+def sound_silences(text: str) -> tuple[list[Silence], list[str]]:
+    """Return the entries of a file of silences that can be followed, and what is wrong with each of the others.
+
+    >>> sound_silences("[{rule: late, until: 2030-01-01}, {rule: x, until: soon}]")[1]
+    ['entry 2: dataset, rule, by, why are texts, until is a date or a time']
+    """
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+        return [], [" ".join(str(error).split())]
     if data is None:
-        return []
+        return [], []
     if not isinstance(data, list):
-        raise ValueError("it is not a list")
-    return [_silence(number, entry) for number, entry in enumerate(data, 1)]
+        return [], ["it is not a list"]
+    entries, problems = [], []
+    for number, entry in enumerate(data, 1):
+        try:
+            entries.append(_silence(number, entry))
+        except ValueError as error:
+            problems.append(str(error))
+    return entries, problems
 
 
 def write_silences(entries: Iterable[Silence]) -> str:

@@ -14,7 +14,6 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import click
@@ -42,8 +41,9 @@ from headrace.schemas.system import MessageUnreadable, frame_system, read_checke
 from headrace.schemas.topics import ALERTS, MAX_MESSAGE_BYTES, PROFILES, QUALITY_APP, QUALITY_PARTITIONS, QUALITY_TABLE
 from headrace.settings import Settings
 from headrace.stream_processors.faust_consumer import GapTolerantConsumer, GapTolerantTransport
+from headrace.stream_processors.file_alerts import FileAlerts
+from headrace.stream_processors.silences import Silences
 from headrace.stream_processors.steps.file_facts import FACTS
-from headrace.stream_processors.steps.file_quality import FileQuality, alerts_of, merge_delta
 from headrace.stream_processors.window_app import WindowFlow
 from headrace.stream_processors.window_table import TICK
 
@@ -54,78 +54,7 @@ _DELTA = "profile_delta"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Merged:
-    """What a delta makes of its file: the table entry to keep, and the alerts to publish before that."""
-
-    key: str
-    entry: dict[str, Any]
-    alerts: list[dict[str, Any]]
-
-
-class FileAlerts:
-    """Merges deltas into per-file states and says which alerts a completed file raises.
-
-    `table` maps "dataset/file" to {"offset", "partition", "done", "quality"}; it may be a Faust table or a dict. A
-    finished file needs no "quality", but one that ended as changed keeps it: when its bytes return, only the rest of
-    its rows is judged, while its end tells the rows of all of it.
-    """
-
-    def __init__(self, table: Any) -> None:
-        self._table = table
-        self._merged: dict[int, int] = {}
-        self._done: dict[int, tuple[str, int]] = {}
-        self._stale: set[str] = set()
-
-    def recover(self) -> None:
-        """Take the positions over from the table, after it was restored or reassigned."""
-        self._merged.clear()
-        self._done.clear()
-        self._stale.clear()
-        for key, entry in list(self._table.items()):
-            partition, offset = entry["partition"], entry["offset"]
-            self._merged[partition] = max(self._merged.get(partition, -1), offset)
-            if entry["done"] and not entry["quality"]:
-                self._keep_newest_done(key, partition, offset)
-
-    def merge(self, partition: int, offset: int, published_at: int, delta: dict[str, Any]) -> "Merged | None":
-        """Return what one delta makes of its file, None if it was merged before. Changes nothing until `keep`."""
-        if offset <= self._merged.get(partition, -1):
-            return None
-        dataset, file = delta["dataset"], delta["file"]
-        key = f"{dataset}/{file}"
-        entry = self._table.get(key)
-        before = FileQuality(**entry["quality"]) if entry else FileQuality()
-        quality = merge_delta(before.reopened() if entry and entry["done"] else before, delta)
-        done = quality.complete
-        kept = {} if done and not quality.may_go_on else quality.to_json()
-        after = {"offset": offset, "partition": partition, "done": done, "quality": kept}
-        return Merged(key, after, alerts_of(dataset, file, quality, published_at) if done else [])
-
-    def keep(self, merged: "Merged") -> None:
-        """Write a merged state to the table. Call it once its alerts are acknowledged, so that a kill loses none."""
-        partition, offset = merged.entry["partition"], merged.entry["offset"]
-        self._merged[partition] = offset
-        self._table[merged.key] = merged.entry
-        if merged.entry["done"] and not merged.entry["quality"]:
-            self._keep_newest_done(merged.key, partition, offset)
-        elif self._done.get(partition, ("", -1))[0] == merged.key:
-            del self._done[partition]
-        # Not when it is found stale: Faust lets a table be changed within an event only, not while it is restored.
-        self._stale.discard(merged.key)
-        while self._stale:
-            self._table.pop(self._stale.pop(), None)
-
-    def _keep_newest_done(self, key: str, partition: int, offset: int) -> None:
-        """Mark as stale the entries of finished files but the newest of each partition, which carries the position."""
-        older_key, older = self._done.get(partition, ("", -1))
-        keep, drop = (key, older_key) if offset >= older else (older_key, key)
-        self._done[partition] = (keep, max(offset, older))
-        if drop and drop != keep:
-            self._stale.add(drop)
-
-
-def build_app(settings: Settings, slot: int = 0) -> faust.App:
+def build_app(settings: Settings) -> faust.App:
     """Return the app, not started. Its topics must exist. Raises WrongUse for a Kafka login that Faust cannot do."""
     app = faust.App(QUALITY_APP, **app_settings(settings, slot))
     app.transport = GapTolerantTransport(app.conf.broker_consumer, app, loop=app.loop)
@@ -210,8 +139,9 @@ def attach(
     profiles = app.topic(PROFILES, key_type=bytes, value_type=bytes, value_serializer="raw")
     # No value_type: with `dict` Faust 0.15 writes entries that its recovery then drops with a warning.
     table = app.Table(QUALITY_TABLE, key_type=str, partitions=QUALITY_PARTITIONS)
-    file_alerts = FileAlerts(table)
-    raise_of_file = _file_raiser(app, file_alerts, registry, tracer)
+    silences = Silences(settings.paths().silences)
+    file_alerts = FileAlerts(table, silences.names)
+    raise_of_file = _file_raiser(app, file_alerts, registry, tracer, silences)
     windows = WindowFlow(app, settings, registry, once_it_answers, lambda alert, at: _tell(alert, tracer, at))
 
     @table.on_recover
@@ -241,13 +171,14 @@ def attach(
 
 
 def _file_raiser(
-    app: faust.App, file_alerts: FileAlerts, registry: Registry, tracer: FileTracer
+    app: faust.App, file_alerts: FileAlerts, registry: Registry, tracer: FileTracer, silences: Silences
 ) -> Callable[[Any, int, dict[str, Any]], Awaitable[None]]:
     """Return what merges a delta into its file, and publishes its alerts before that is kept."""
     schema_id = registry.system_id(ALERTS, "alert")
     alerts = app.topic(ALERTS, key_type=bytes, value_type=bytes, value_serializer="raw")
 
     async def raise_of_file(message: Any, published_at: int, delta: dict[str, Any]) -> None:
+        silences.refresh()
         merged = file_alerts.merge(message.partition, message.offset, published_at, delta)
         if merged is None:
             return

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from headrace.observability.events import emit
 from headrace.observability.window_events import SilencesUnreadable
-from headrace.schemas.silences import HINT, Silence, read_silences
+from headrace.schemas.silences import HINT, Silence, sound_silences
 
 
 class Silences:
-    """The file, read again whenever it has changed. What cannot be followed silences nothing."""
+    """The file, read again whenever it has changed. An entry that cannot be followed silences nothing; others stand."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -18,6 +18,10 @@ class Silences:
     def covers(self, dataset: str, rule: str, at: int) -> bool:
         """Return True if a person asked not to be told of a rule of a dataset at a moment (microseconds)."""
         return any(entry.covers(dataset, rule, at) for entry in self._entries)
+
+    def names(self, dataset: str, rule: str, at: int) -> bool:
+        """Return True if a person asked by name not to be told of a rule of a dataset at a moment (microseconds)."""
+        return any(entry.names(dataset, rule, at) for entry in self._entries)
 
     def refresh(self) -> None:
         """Read the file if it has changed."""
@@ -31,6 +35,8 @@ class Silences:
             return
         self._seen, self._entries = seen, []
         try:
-            self._entries = read_silences(self._path.read_text(encoding="utf-8"))
+            self._entries, problems = sound_silences(self._path.read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:
-            emit(SilencesUnreadable(file=str(self._path), cause=str(error), hint=HINT))
+            problems = [str(error)]
+        if problems:
+            emit(SilencesUnreadable(file=str(self._path), cause="; ".join(problems), hint=HINT))

@@ -17,7 +17,7 @@ from headrace.errors import ServiceUnreachable, WrongUse
 from headrace.runtime.reach import require_services
 from headrace.schemas.durations import UNIT_SECONDS, parse_duration
 from headrace.schemas.registry import Registry
-from headrace.schemas.silences import ALL, HINT, Silence, read_silences, write_silences
+from headrace.schemas.silences import ALL, HINT, Silence, sound_silences, write_silences
 from headrace.schemas.system import read_system, schema_id_of
 from headrace.schemas.topics import ALERTS
 from headrace.settings import Paths, Settings
@@ -81,7 +81,10 @@ def silence(rule: str, dataset: str, until: str, lasting: str, why: str) -> None
 def silences(*, as_json: bool) -> None:
     """List what is silenced, until when, by whom and why."""
     now = _micros(datetime.now(UTC))
-    entries = sorted(_entries(Settings().paths()), key=lambda entry: entry.until)
+    found, problems = _sound_entries(Settings().paths())
+    entries = sorted(found, key=lambda entry: entry.until)
+    for problem in problems:
+        click.echo(f"silences nothing: {printable(problem)}", err=True)
     if as_json:
         shown = [vars(entry) | {"until": _moment(entry.until).isoformat()} for entry in entries]
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
@@ -122,12 +125,19 @@ def _short(text: str) -> int:
 
 
 def _entries(paths: Paths) -> list[Silence]:
+    found, problems = _sound_entries(paths)
+    if problems:
+        raise WrongUse(f"{paths.silences} cannot be followed: {'; '.join(problems)}", hint=HINT)
+    return found
+
+
+def _sound_entries(paths: Paths) -> tuple[list[Silence], list[str]]:
     try:
-        return read_silences(paths.silences.read_text(encoding="utf-8"))
+        return sound_silences(paths.silences.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return []
+        return [], []
     except (ValueError, OSError) as error:
-        raise WrongUse(f"{paths.silences} cannot be followed: {error}", hint=HINT) from error
+        return [], [str(error)]
 
 
 @contextmanager

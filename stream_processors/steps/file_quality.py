@@ -5,7 +5,7 @@ any order of the deltas gives the same state.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -98,6 +98,65 @@ def _add(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
 def alert_id(dataset: str, rule: str, file: str, state: AlertState) -> str:
     """Return the id of one transition: the same finding has the same id, so a repeat overwrites."""
     return hashlib.sha256("\0".join((dataset, rule, file, state)).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An alert of a file that is open: which file opened it, when (microseconds since 1970), and how severe it is."""
+
+    file: str
+    opened_at: int
+    severity: str
+
+
+OpenAlerts = Mapping[str, Opened]
+"""The open alerts of all files of one name, by rule."""
+Silenced = Callable[[str], bool]
+
+
+def told_of(
+    dataset: str,
+    file: str,
+    quality: FileQuality,
+    raised_at: int,
+    opened: OpenAlerts,
+    silenced: Silenced = lambda _: False,
+) -> tuple[list[dict[str, Any]], dict[str, Opened]]:
+    """Return the alerts of a complete file, and which ones of its name are open afterwards.
+
+    A finding opens an alert. The same finding in another file of that name says that it still is; a file of that name
+    that comes whole and without it resolves it. A file that is refused or damaged resolves nothing.
+    """
+    told, after = [], dict(opened)
+    for alert in alerts_of(dataset, file, quality, raised_at):
+        rule, known = alert["rule"], opened.get(alert["rule"])
+        first = known or Opened(file, raised_at, alert["severity"])
+        state = AlertState.OPEN if first.file == file else AlertState.STILL
+        told.append(alert | _lived(dataset, rule, file, state, first))
+        after[rule] = replace(first, severity=alert["severity"])
+    if quality.file_state and FileState(quality.file_state) not in FILE_RULES:
+        for rule in sorted(set(opened) - {alert["rule"] for alert in told}):
+            told.append(_resolved(dataset, rule, file, quality, raised_at, after.pop(rule)))
+    return [alert | {"silenced": silenced(alert["rule"])} for alert in told], after
+
+
+def _lived(dataset: str, rule: str, file: str, state: AlertState, first: Opened) -> dict[str, Any]:
+    return {
+        "state": state.value,
+        "alert_id": alert_id(dataset, rule, file, state),
+        "subject": subject_of(dataset, rule, first.file),
+        "opened_at": first.opened_at,
+    }
+
+
+def _resolved(
+    dataset: str, rule: str, file: str, quality: FileQuality, raised_at: int, first: Opened
+) -> dict[str, Any]:
+    rows, rejected = quality.file_rows or 0, quality.rejected
+    message = f'{dataset}: "{quality.name}" came whole, {rejected:,} of {rows:,} rows were rejected: {rule} is over'
+    finding = _finding(rule, Severity(first.severity), message, f"headrace files --dataset {dataset}")
+    ended = _lived(dataset, rule, file, AlertState.RESOLVED, first)
+    return _alert(dataset, file, quality, raised_at) | finding | ended
 
 
 def alerts_of(dataset: str, file: str, quality: FileQuality, raised_at: int) -> list[dict[str, Any]]:

@@ -92,7 +92,7 @@ def delta(
         "tolerance": 0.1,
         "trace_id": "",
     }
-    named = {"file_state": "published", "file_reason": "", "owner": "", "name": "o.csv"}
+    named = {"file_state": "published", "file_reason": "", "owner": "", "name": f"{file}.csv"}
     told = {"contract_version": CONTRACT.version, "windows": list(windows)}
     return {"dataset": DATASET, "file": file, "stage": stage, "rows": rows, "rejected": rejected} | empty | named | told
 

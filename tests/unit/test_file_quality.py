@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace.stream_processors.quality_app import FileAlerts
+from headrace.stream_processors.file_alerts import FileAlerts
 from headrace.stream_processors.steps.file_quality import FileQuality, alerts_of, merge_delta
 
 
@@ -156,6 +156,11 @@ def other(number: int, delta: dict[str, Any]) -> dict[str, Any]:
     return delta | {"file": f"{number:016x}"}
 
 
+def files_of(table: dict[str, Any]) -> list[str]:
+    """Return the entries of files, without those of names under which an alert is open."""
+    return [key for key in table if not key.startswith("?/")]
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("state", ["changed", "rejected"])
 def test_file_that_ended_early_and_whose_bytes_return_is_judged_as_a_whole(state: str, restarted: bool) -> None:
@@ -175,7 +180,7 @@ def test_file_that_ended_early_and_whose_bytes_return_is_judged_as_a_whole(state
     (alert,) = merged.alerts
     assert (alert["rule"], alert["rows"], alert["rows_at_risk"]) == ("rejected_share", 15, 6)
     alerts.keep(merged)
-    assert len(table) == 1
+    assert len(files_of(table)) == 1
 
 
 def test_changed_file_of_which_nothing_was_counted_is_not_kept_and_may_come_again() -> None:
@@ -185,7 +190,7 @@ def test_changed_file_of_which_nothing_was_counted_is_not_kept_and_may_come_agai
     feed(alerts, 2, judged(5, 5))
     feed(alerts, 3, other(1, ended(0)))
     assert len(feed(alerts, 4, ended(5))) == 1
-    assert len(table) == 1
+    assert len(files_of(table)) == 1
 
 
 class RestoringTable(dict[str, Any]):
@@ -203,3 +208,90 @@ def test_kill_before_the_older_entry_was_dropped_does_not_hinder_the_recovery() 
     alerts.recover()
     feed(alerts, 3, judged(1))
     assert set(table) == {"orders/b", f"orders/{'f' * 16}"}
+
+
+def told(alerts: FileAlerts, offset: int, delta: dict[str, Any]) -> list[dict[str, Any]]:
+    """Feed a file's only delta besides its rows and return its alerts."""
+    feed(alerts, offset, judged(10, delta.pop("bad", 0)) | {"file": delta["file"]})
+    merged = alerts.merge(0, offset + 1, 1_000 * offset, delta)
+    assert merged is not None
+    alerts.keep(merged)
+    return merged.alerts
+
+
+def states(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(alert["rule"], alert["state"]) for alert in found]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_mended_file_of_the_same_name_resolves_what_the_first_one_opened(restarted: bool) -> None:
+    table: dict[str, Any] = {}
+    alerts = FileAlerts(table)
+    first = told(alerts, 1, other(1, ended(10)) | {"bad": 5})
+    if restarted:
+        alerts = FileAlerts(table)
+        alerts.recover()
+    again = told(alerts, 10, other(2, ended(10)) | {"bad": 4})
+    good = told(alerts, 20, other(3, ended(10)))
+    assert [states(found) for found in (first, again, good)] == [
+        [("rejected_share", "open")],
+        [("rejected_share", "still")],
+        [("rejected_share", "resolved")],
+    ]
+    assert len({alert["subject"] for found in (first, again, good) for alert in found}) == 1
+    assert len({alert["alert_id"] for found in (first, again, good) for alert in found}) == 3
+    assert {alert["opened_at"] for found in (first, again, good) for alert in found} == {1_000}
+    assert good[0]["severity"] == again[0]["severity"]
+    assert told(alerts, 30, other(4, ended(10))) == []
+    assert [key for key in table if key.startswith("?")] == []
+
+
+def test_file_of_another_name_resolves_nothing() -> None:
+    alerts = FileAlerts({})
+    told(alerts, 1, other(1, ended(10)) | {"bad": 5})
+    assert told(alerts, 10, other(2, ended(10)) | {"name": "other.csv"}) == []
+
+
+def test_refused_file_of_the_same_name_resolves_nothing_and_opens_its_own() -> None:
+    alerts = FileAlerts({})
+    told(alerts, 1, other(1, ended(10)) | {"bad": 5})
+    assert states(told(alerts, 10, other(2, ended(10, state="rejected")))) == [("file_rejected", "open")]
+    assert states(told(alerts, 20, other(3, ended(10)))) == [
+        ("file_rejected", "resolved"),
+        ("rejected_share", "resolved"),
+    ]
+
+
+def test_bytes_that_return_and_come_whole_resolve_their_alert() -> None:
+    alerts = FileAlerts({})
+    assert states(told(alerts, 1, ended(10, state="changed"))) == [("file_changed", "open")]
+    feed(alerts, 20, judged(5))
+    merged = alerts.merge(0, 22, 0, ended(15))
+    assert merged is not None
+    assert states(merged.alerts) == [("file_changed", "resolved")]
+
+
+def test_kill_between_what_is_open_and_the_file_brings_the_same_alerts_again() -> None:
+    table: dict[str, Any] = {}
+    alerts = FileAlerts(table)
+    feed(alerts, 1, judged(10, 5))
+    lost = alerts.merge(0, 2, 7, ended(10))
+    assert lost is not None
+    assert lost.opened
+    table[lost.name_key] = lost.opened
+    again = FileAlerts(table)
+    again.recover()
+    repeated = again.merge(0, 2, 7, ended(10))
+    assert repeated is not None
+    assert repeated.alerts == lost.alerts
+
+
+def test_alert_of_a_file_that_somebody_silenced_by_name_says_so() -> None:
+    asked: list[tuple[str, str, int]] = []
+
+    def silenced(dataset: str, rule: str, at: int) -> bool:
+        asked.append((dataset, rule, at))
+        return True
+
+    (alert,) = told(FileAlerts({}, silenced), 1, ended(10) | {"bad": 5})
+    assert (alert["silenced"], asked) == (True, [("orders", "rejected_share", 1_000)])

@@ -46,6 +46,27 @@ def test_file_that_cannot_be_followed_silences_nothing_and_is_told(
     silences.refresh()
 
 
+def test_wrong_entry_silences_nothing_and_leaves_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "silences.yaml"
+    path.write_text("- {rule: noise, until: 2030-01-01, reason: strike}\n- {rule: late, until: 2030-01-01}\n")
+    silences = Silences(path)
+    with caplog.at_level(logging.ERROR, "headrace"):
+        silences.refresh()
+    assert silences.covers("orders", "late", 0)
+    assert not silences.covers("orders", "noise", 0), "what cannot be followed is told"
+    (told,) = caplog.records
+    assert "entry 1" in str(vars(told))
+    assert "why" in str(vars(told)), "the error names the keys that there are"
+
+
+def test_alert_of_a_file_is_silenced_by_its_rules_name_only() -> None:
+    named, every = read_silences("[{rule: rejected_share, until: 2030-01-01}, {rule: '*', until: 2030-01-01}]")
+    assert named.names("orders", "rejected_share", 0)
+    assert not named.names("orders", "rejected_share", YEAR_2030)
+    assert every.covers("orders", "rejected_share", 0)
+    assert not every.names("orders", "rejected_share", 0)
+
+
 def contract(life: str) -> str:
     return f"""apiVersion: v3.1.0
 kind: DataContract
