@@ -194,7 +194,7 @@ class Advisor:
             return
         self._profiled[dataset] = now
         try:
-            given = self._surveyor.advice(contract)
+            given = self._surveyor.advice(contract, window["verdicts"])
         except WarehouseRefused as error:
             emit(EvidenceMissing(dataset=dataset, rule="profile", cause=str(error)))
             return

@@ -31,6 +31,8 @@ _PRIOR: Final = {
     "personal_data": 0.8,
     "stuck_sensor": 0.7,
     "late_records": 0.6,
+    "late_bursts": 0.7,
+    "replayed_keys": 0.9,
 }
 _OTHER_PRIOR: Final = 0.5
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from headrace.stream_processors.steps.advice import Advice, needed_rows, ranked
 from headrace.stream_processors.steps.advise import nearest
+from headrace.stream_processors.steps.survey_sources import by_version
 
 LEAST_ROWS: Final = 1_000
 _LEAST_CASES, _LEAST_TIMES = 5, 20
@@ -272,15 +273,21 @@ def copies(dataset: str, found: Sequence[tuple[str, str]], query: str) -> list[A
 
 
 def unread(dataset: str, found: Sequence[tuple[str, int, int]], query: str) -> list[Advice]:
-    """Return the advice on files with rows that could not be parsed; `found` are (name, bad, all), worst first."""
-    if not found:
+    """Return the advice on files with rows that could not be parsed; `found` are (name, bad, all), worst first.
+
+    Where the files' names have versions and one of them stands out, it is named, else the worst file.
+    """
+    bad_files = [one for one in found if one[1]]
+    if not bad_files:
         return []
-    listed = ", ".join(f"{name} {bad:,} of {rows:,} rows" for name, bad, rows in found[:5])
+    listed = ", ".join(f"{name} {bad:,} of {rows:,} rows" for name, bad, rows in bad_files[:5])
+    segment, said = by_version(found)
     return [
         Advice(
-            "release_regression", dataset, "", f"file={found[0][0]}", (f"Could not be parsed: {listed}.",),
+            "release_regression", dataset, "", segment or f"file={bad_files[0][0]}",
+            (f"Could not be parsed: {listed}.", *filter(None, (said,))),
             "A version of the producer writes another format in these files.",
             "Check files against the contract in the producer's own build, and roll that version back.",
-            sum(bad for _, bad, _ in found), 0.0, query=query,
+            sum(bad for _, bad, _ in bad_files), 0.0, query=query,
         )
     ]  # fmt: skip

@@ -63,11 +63,12 @@ def copies_query(dataset: str) -> str:
 
 
 def unread_query(dataset: str) -> str:
-    """Return the query for rows that the reader could not parse, by file, the worst first."""
+    """Return the query for (file, rows that could not be parsed, rows), the worst first, others to compare with."""
+    held = f"SELECT _file, count() AS unread FROM headrace.quarantine WHERE dataset = {literal(dataset)}"  # noqa: S608
+    by_file = f"{held} AND stage = 'read' GROUP BY _file"
     return (
-        "SELECT files.name AS name, count() AS unread, any(files.rows_read) AS rows "  # noqa: S608
-        "FROM headrace.quarantine AS held INNER JOIN headrace.files AS files "
-        "ON files.file = held._file AND files.dataset = held.dataset AND files.state != 'skipped' "
-        f"WHERE held.dataset = {literal(dataset)} AND held.stage = 'read' "
-        "GROUP BY name ORDER BY unread DESC, name LIMIT 20"
+        "SELECT files.name AS name, max(held.unread) AS unread, any(files.rows_read) AS rows "  # noqa: S608
+        f"FROM headrace.files AS files LEFT JOIN ({by_file}) AS held ON files.file = held._file "
+        f"WHERE files.dataset = {literal(dataset)} AND files.state != 'skipped' AND files.rows_read > 0 "
+        "GROUP BY name ORDER BY unread DESC, name LIMIT 200"
     )

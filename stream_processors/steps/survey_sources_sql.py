@@ -1,0 +1,52 @@
+"""What the warehouse is asked to tell one source from the others. Pure; names go through `identifier`."""
+
+from collections.abc import Sequence
+
+from headrace.schemas.contract import Contract
+from headrace.schemas.sql_text import identifier, literal, table_name
+from headrace.stream_processors.steps.row_conditions import delay_secs
+
+MOST_SOURCES = 2_000
+
+
+def late_hours_query(contract: Contract) -> str:
+    """Return the query for (hour of arrival, late rows, days on which they came); late is beyond what windows wait."""
+    allowed = contract.window.size_secs + contract.window.lateness_secs
+    return (
+        "SELECT toHour(`_ingested_at`) AS hour, count() AS late, uniqExact(toDate(`_ingested_at`)) AS days "  # noqa: S608
+        f"FROM {table_name(contract.dataset)} WHERE {delay_secs(contract)} > {allowed:d} GROUP BY hour ORDER BY hour"
+    )
+
+
+def sources_query(contract: Contract, figure: str, columns: Sequence[str], shares: Sequence[float]) -> str:
+    """Return the query for (column, value, rows, quantiles of a figure) of each source. The rows are read once."""
+    arrays = ", ".join(f"({literal(name)}, ifNull(toString({identifier(name)}), ''))" for name in columns)
+    listed = ", ".join(f"{share:g}" for share in shares)
+    rows = f"SELECT toFloat64({figure}) AS figure, [{arrays}] AS sources FROM {table_name(contract.dataset)}"  # noqa: S608
+    return (
+        f"SELECT source.1 AS column, source.2 AS value, count(), quantiles({listed})(figure) "  # noqa: S608
+        f"FROM ({rows} WHERE isNotNull({figure})) ARRAY JOIN sources AS source "
+        f"GROUP BY column, value ORDER BY column, value LIMIT {MOST_SOURCES:d}"
+    )
+
+
+def twins_query(contract: Contract, keys: Sequence[str]) -> str:
+    """Return the query for (file, other file, rows) of files with one set of keys; ids where names are not known."""
+    names = ", ".join(map(identifier, keys))
+    whole = " AND ".join(f"isNotNull({identifier(name)})" for name in keys)
+    sets = (
+        f"SELECT `_file` AS file, groupBitXor(sipHash64({names})) AS print, uniqExact({names}) AS keys "  # noqa: S608
+        f"FROM {table_name(contract.dataset)} WHERE {whole} GROUP BY file HAVING keys >= 5"
+    )
+    named = (
+        f"SELECT file, argMax(name, updated_at) AS name FROM headrace.files "  # noqa: S608
+        f"WHERE dataset = {literal(contract.dataset)} AND state != 'skipped' GROUP BY file"
+    )
+    known = (
+        "SELECT if(named.name = '', sets.file, named.name) AS name, sets.print AS print, sets.keys AS keys "  # noqa: S608
+        f"FROM ({sets}) AS sets LEFT JOIN ({named}) AS named ON named.file = sets.file"
+    )
+    return (
+        f"SELECT arraySort(groupArray(name))[1] AS first, arraySort(groupArray(name))[2] AS other, any(keys) AS rows "  # noqa: S608
+        f"FROM ({known}) GROUP BY print, keys HAVING count() > 1 ORDER BY rows DESC, first LIMIT 20"
+    )
