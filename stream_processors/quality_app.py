@@ -139,9 +139,8 @@ def attach(
     profiles = app.topic(PROFILES, key_type=bytes, value_type=bytes, value_serializer="raw")
     # No value_type: with `dict` Faust 0.15 writes entries that its recovery then drops with a warning.
     table = app.Table(QUALITY_TABLE, key_type=str, partitions=QUALITY_PARTITIONS)
-    silences = Silences(settings.paths().silences)
-    file_alerts = FileAlerts(table, silences.names)
-    raise_of_file = _file_raiser(app, file_alerts, registry, tracer, silences)
+    file_alerts = FileAlerts(table, Silences(settings.paths().silences).names_now)
+    raise_of_file = _file_raiser(app, file_alerts, registry, tracer)
     windows = WindowFlow(app, settings, registry, once_it_answers, lambda alert, at: _tell(alert, tracer, at))
 
     @table.on_recover
@@ -171,14 +170,13 @@ def attach(
 
 
 def _file_raiser(
-    app: faust.App, file_alerts: FileAlerts, registry: Registry, tracer: FileTracer, silences: Silences
+    app: faust.App, file_alerts: FileAlerts, registry: Registry, tracer: FileTracer
 ) -> Callable[[Any, int, dict[str, Any]], Awaitable[None]]:
     """Return what merges a delta into its file, and publishes its alerts before that is kept."""
     schema_id = registry.system_id(ALERTS, "alert")
     alerts = app.topic(ALERTS, key_type=bytes, value_type=bytes, value_serializer="raw")
 
     async def raise_of_file(message: Any, published_at: int, delta: dict[str, Any]) -> None:
-        silences.refresh()
         merged = file_alerts.merge(message.partition, message.offset, published_at, delta)
         if merged is None:
             return

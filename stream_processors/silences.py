@@ -19,8 +19,9 @@ class Silences:
         """Return True if a person asked not to be told of a rule of a dataset at a moment (microseconds)."""
         return any(entry.covers(dataset, rule, at) for entry in self._entries)
 
-    def names(self, dataset: str, rule: str, at: int) -> bool:
-        """Return True if a person asked by name not to be told of a rule of a dataset at a moment (microseconds)."""
+    def names_now(self, dataset: str, rule: str, at: int) -> bool:
+        """Read the file if it has changed; return True if it names a rule of a dataset at a moment (microseconds)."""
+        self.refresh()
         return any(entry.names(dataset, rule, at) for entry in self._entries)
 
     def refresh(self) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from headrace.schemas.check_rules import Bounds
+from headrace.stream_processors.checks.base import Outcome, Verdict
 from headrace.stream_processors.steps.advice import Advice
-from headrace.stream_processors.steps.score import FULL
+from headrace.stream_processors.steps.score import FULL, loss
 
 MEASURED_BY: Final[Mapping[str, frozenset[str]]] = {
     "sentinels": frozenset({"missing_rate"}),
@@ -45,8 +47,17 @@ def _priced(one: Advice, verdicts: Sequence[Mapping[str, Any]], whole: float, ro
     rule = max(measuring, key=lambda verdict: (verdict["loss"] * verdict["weight"], verdict["rule"]), default=None)
     if rule is not None and rule["loss"]:
         return replace(one, rule=rule["rule"], expected_gain=FULL * rule["weight"] * rule["loss"] / whole)
-    share = min(1.0, 100.0 * one.rows_at_risk / rows) if rows else 0.0
-    return replace(one, rule=rule["rule"] if rule else "", expected_gain=FULL * share / (whole + 1.0))
+    points = FULL * _demanding_none(one, rows) / (whole + 1.0)
+    return replace(one, rule=rule["rule"] if rule else "", expected_gain=points)
+
+
+def _demanding_none(one: Advice, rows: int) -> float:
+    """Return the loss of a rule that tolerates no percent of the rows concerned."""
+    if not rows:
+        return 0.0
+    at_risk = min(one.rows_at_risk, rows)
+    share = FULL * at_risk / rows
+    return loss(Verdict(Outcome.FAIL, share, bounds=Bounds(upper=0.0), rows=rows, rows_at_risk=at_risk))
 
 
 def _names(fields: str) -> set[str]:

@@ -75,6 +75,18 @@ def test_published_alert_is_told_once_and_the_next_one_after_a_kill(stack: Embed
     assert told[-1] == "second"
 
 
+def entries_of(away: str, hook: str, port: int) -> list[dict[str, Any]]:
+    post = {"host": HOST, "port": port, "from": "h@example.org", "to": "desk@example.org"}
+    login = {"user": "headrace", "passwordEnv": "NOTIFY_TEST_PASSWORD"}
+    targets: list[dict[str, Any]] = [
+        {"name": "away", "type": "webhook", "options": {"url": away}},
+        {"name": "tickets", "type": "webhook", "options": {"url": hook, "secretEnv": "NOTIFY_TEST_PASSWORD"}},
+        {"name": "ops", "type": "slack", "options": {"urlEnv": "NOTIFY_TEST_SLACK"}},
+        {"name": "desk", "type": "mail", "options": post | login},
+    ]
+    return [target | {"datasets": ["notified"], "maxAge": "PT10M"} for target in targets]
+
+
 @pytest.mark.stack
 def test_every_kind_of_target_is_told_of_one_alert_though_another_is_away(stack: EmbeddedStack) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -86,15 +98,7 @@ def test_every_kind_of_target_is_told_of_one_alert_though_another_is_away(stack:
     ):
         with receiver(200) as (away, _):
             pass
-        post = {"host": HOST, "port": box.port, "from": "h@example.org", "to": "desk@example.org"}
-        login = {"user": "headrace", "passwordEnv": "NOTIFY_TEST_PASSWORD"}
-        targets = [
-            {"name": "away", "type": "webhook", "options": {"url": away}},
-            {"name": "tickets", "type": "webhook", "options": {"url": hook, "secretEnv": "NOTIFY_TEST_PASSWORD"}},
-            {"name": "ops", "type": "slack", "options": {"urlEnv": "NOTIFY_TEST_SLACK"}},
-            {"name": "desk", "type": "mail", "options": post | login},
-        ]
-        entries = [target | {"datasets": ["notified"], "maxAge": "PT10M"} for target in targets]
+        entries = entries_of(away, hook, box.port)
         stack.settings.paths().notify.write_text(json.dumps(entries))
         environment = os.environ | {"HEADRACE_HOME": str(stack.settings.home), "SSL_CERT_FILE": str(CERTIFICATE)}
         environment |= {"NOTIFY_TEST_PASSWORD": "s3cret", "NOTIFY_TEST_SLACK": slack}

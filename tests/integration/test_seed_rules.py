@@ -306,10 +306,10 @@ def gain(contract: Contract, seed: Seed, advice: Advice) -> float:
     whole = sum(one.weight for one in contract.checks)
     if seed.rule:
         rule = next(one for one in contract.checks if one.id == seed.rule)
-        return rule_gain(rule, contract.checks, seed.observed, seed.bound)
+        return rule_gain(rule, contract.checks, seed.observed, seed.bound, (seed.rows, ROWS // DAYS))
     if seed.measured_by:
         return 100 * 0.5 / whole
-    return 100 * min(1.0, 100 * advice.rows_at_risk / ROWS) / (whole + 1)
+    return 100 * min(1.0, advice.rows_at_risk / ROWS) / (whole + 1)
 
 
 def test_sound_data_call_for_nothing(warehouse: Warehouse) -> None:

@@ -67,7 +67,7 @@ def test_files_that_came_twice_or_could_not_be_parsed_are_named() -> None:
     [twice] = copies("d", [("b.csv", "a.csv")], "SELECT 1")
     assert "b.csv (first a.csv)" in twice.evidence[0]
     [bad] = unread("d", [("v2.csv", 40, 50), ("v1.csv", 1, 50)], "SELECT 1")
-    assert (bad.symptom, bad.segment, bad.rows_at_risk) == ("release_regression", "file=v2.csv", 41)
+    assert (bad.symptom, bad.segment, bad.rows_at_risk) == ("release_regression", "version=2", 41)
     assert copies("d", [], "") == unread("d", [], "") == []
 
 

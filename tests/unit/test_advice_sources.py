@@ -78,7 +78,7 @@ def test_stored_values_are_worth_what_their_rule_costs_or_one_more_rule_would() 
     passing = [verdict("heaped", "dominance_heaping", "x", 0.0), verdict("other", "dominance_heaping", "y", 1.0)]
     [one] = priced(found, passing, 6_000)
     assert one.rule == "heaped"
-    assert one.expected_gain == pytest.approx(100 * 0.5 / 3)
+    assert one.expected_gain == pytest.approx(100 * 0.005 / 3)
     [one] = priced(found, [], 0)
     assert (one.rule, one.expected_gain) == ("", 0.0)
 
