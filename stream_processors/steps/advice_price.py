@@ -9,22 +9,37 @@ from headrace.stream_processors.checks.base import Outcome, Verdict
 from headrace.stream_processors.steps.advice import Advice
 from headrace.stream_processors.steps.score import FULL, loss
 
-MEASURED_BY: Final[Mapping[str, frozenset[str]]] = {
-    "sentinels": frozenset({"missing_rate"}),
-    "digit_heaping": frozenset({"dominance_heaping"}),
-    "absent_field": frozenset({"null_rate", "missing_rate"}),
-    "near_categories": frozenset({"in_set", "category_drift"}),
-    "spelling_variants": frozenset({"in_set", "category_drift"}),
-    "personal_data": frozenset({"pii_leak"}),
-    "replayed_file": frozenset({"replayed_file"}),
-    "replayed_keys": frozenset({"duplicate_key"}),
-    "release_regression": frozenset({"parse_errors"}),
-    "late_bursts": frozenset({"late_rate", "arrival_delay"}),
-    "time_zone": frozenset({"future_time", "late_rate"}),
-    "unit_shift": frozenset({"unit_shift"}),
-    "under_sampled": frozenset({"segment_coverage"}),
+MEASURED_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "sentinels": ("missing_rate",),
+    "digit_heaping": ("dominance_heaping",),
+    "absent_field": (
+        "null_rate",
+        "missing_rate",
+    ),
+    "near_categories": (
+        "in_set",
+        "category_drift",
+    ),
+    "spelling_variants": (
+        "in_set",
+        "category_drift",
+    ),
+    "personal_data": ("pii_leak",),
+    "replayed_file": ("replayed_file",),
+    "replayed_keys": ("duplicate_key",),
+    "release_regression": ("parse_errors",),
+    "late_bursts": (
+        "late_rate",
+        "arrival_delay",
+    ),
+    "time_zone": (
+        "future_time",
+        "late_rate",
+    ),
+    "unit_shift": ("unit_shift",),
+    "under_sampled": ("segment_coverage",),
 }
-"""The checks that measure what an advice from stored values is about."""
+"""The checks that measure what an advice from stored values is about, the nearest first."""
 
 
 def priced(found: Sequence[Advice], verdicts: Sequence[Mapping[str, Any]], rows: int) -> list[Advice]:
@@ -38,13 +53,13 @@ def priced(found: Sequence[Advice], verdicts: Sequence[Mapping[str, Any]], rows:
 
 
 def _priced(one: Advice, verdicts: Sequence[Mapping[str, Any]], whole: float, rows: int) -> Advice:
-    wanted = MEASURED_BY.get(one.symptom, frozenset())
-    measuring = [
-        verdict
-        for verdict in verdicts
-        if verdict["check"] in wanted and (not one.field or _names(one.field) & _names(verdict["field"]))
-    ]
-    rule = max(measuring, key=lambda verdict: (verdict["loss"] * verdict["weight"], verdict["rule"]), default=None)
+    names = _names(one.field) if one.field else set()
+    wanted = MEASURED_BY.get(one.symptom, ())
+    mine = [verdict for verdict in verdicts if verdict["check"] in wanted]
+    # A rule that names no field looks at all of them, or at event time.
+    measuring = [verdict for verdict in mine if not (names and verdict["field"]) or names & _names(verdict["field"])]
+    costly = sorted(measuring, key=lambda found: (-found["loss"] * found["weight"], wanted.index(found["check"])))
+    rule = costly[0] if costly else None
     if rule is not None and rule["loss"]:
         return replace(one, rule=rule["rule"], expected_gain=FULL * rule["weight"] * rule["loss"] / whole)
     points = FULL * _demanding_none(one, rows) / (whole + 1.0)

@@ -17,7 +17,7 @@ LEAST_ROWS: Final = 50
 _BURST_SHARE, _BURST_DAYS = 0.5, 3
 _HOUR, _NEAR_HOUR, _STEADY = 3_600.0, 300.0, 1_800.0
 _MOST_HOURS: Final = 14
-_NEAR_FACTOR, _LEAST_FACTOR, _ALIKE = 0.04, 2.0, 0.25
+_NEAR_FACTOR, _LEAST_FACTOR, _ALIKE, _AGREE = 0.04, 2.0, 0.25, 0.9
 _SHOWN: Final = 5
 _TEMPERATURES: Final = (
     ("1.8x + 32 (Celsius to Fahrenheit)", 1.8, 32.0),
@@ -96,10 +96,11 @@ def other_units(dataset: str, field: str, sources: Sequence[Source], query: str)
         for one in sound:
             words = _unit(one, [other for other in sound if other is not one])
             found += [(one, words)] if words else []
-        # Where not far more sources agree, nobody can say which of them are off.
-        if found and 3 * len(found) <= len(sound):
+        # Where not far more sources agree, nobody can say which of them are off; kinds of things differ as they are.
+        rest = [one.middle for one in sound if one not in {source for source, _ in found}]
+        if found and 3 * len(found) <= len(sound) and _alike(rest) >= _AGREE:
             listed = ", ".join(f"{one.value} ({one.rows:,} rows, near {words})" for one, words in found[:_SHOWN])
-            usual = median(one.middle for one in sound if one not in {source for source, _ in found})
+            usual = median(rest)
             said = (
                 f"The middle value of {field} is {found[0][0].middle:.4g} at {found[0][0].name} and {usual:.4g} at "
                 f"the others; near a unit's factor: {listed}."
@@ -116,12 +117,11 @@ def other_units(dataset: str, field: str, sources: Sequence[Source], query: str)
 
 
 def _unit(one: Source, others: Sequence[Source]) -> str:
-    """Return the unit's words if a source is off by it from all of the others, which must be alike themselves."""
+    """Return the unit's words if a source is off by it from the middle of the others, "" if not."""
     if len(others) < 2:
         return ""
     usual = tuple(median(getattr(other, name) for other in others) for name in ("low", "middle", "high"))
-    alike = sum(abs(other.middle - usual[1]) <= _ALIKE * abs(usual[1]) for other in others)
-    if not usual[1] or 2 * alike <= len(others):
+    if not usual[1]:
         return ""
     mine = (one.low, one.middle, one.high)
     for factor, words in FACTORS.items():
@@ -136,6 +136,12 @@ def _unit(one: Source, others: Sequence[Source]) -> str:
         if max(off) <= 0.1 * moved and moved > abs(usual[2] - usual[0]):
             return words
     return ""
+
+
+def _alike(values: Sequence[float]) -> float:
+    """Return the share of values within a quarter of their median."""
+    usual = median(values)
+    return sum(abs(value - usual) <= _ALIKE * abs(usual) for value in values) / len(values)
 
 
 def _by_column(sources: Sequence[Source]) -> Iterator[tuple[str, list[Source]]]:

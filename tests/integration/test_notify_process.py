@@ -102,15 +102,15 @@ def test_every_kind_of_target_is_told_of_one_alert_though_another_is_away(stack:
         stack.settings.paths().notify.write_text(json.dumps(entries))
         environment = os.environ | {"HEADRACE_HOME": str(stack.settings.home), "SSL_CERT_FILE": str(CERTIFICATE)}
         environment |= {"NOTIFY_TEST_PASSWORD": "s3cret", "NOTIFY_TEST_SLACK": slack}
-        publish(stack, "to all")
+        publish(stack, "to-all")
         process = subprocess.Popen([sys.executable, "-m", "headrace.sinks.notify"], env=environment)
         try:
 
             def told() -> bool:
                 ids = [json.loads(body)["alert_id"] for _, body in hooked]
                 texts = [json.loads(body)["text"] for _, body in slacked]
-                mails = [mail for mail in box.mails if b"Message-ID: <to all@headrace>" in mail]
-                return "to all" in ids and "[critical, open] of to all" in texts and bool(mails)
+                mails = [mail for mail in box.mails if b"Message-ID: <to-all@headrace>" in mail]
+                return "to-all" in ids and "[critical, open] of to-all" in texts and bool(mails)
 
             wait_for(told, 60.0, lambda: f"{hooked} {slacked} {box}")
             process.terminate()
