@@ -54,7 +54,7 @@ _DELTA = "profile_delta"
 T = TypeVar("T")
 
 
-def build_app(settings: Settings) -> faust.App:
+def build_app(settings: Settings, slot: int = 0) -> faust.App:
     """Return the app, not started. Its topics must exist. Raises WrongUse for a Kafka login that Faust cannot do."""
     app = faust.App(QUALITY_APP, **app_settings(settings, slot))
     app.transport = GapTolerantTransport(app.conf.broker_consumer, app, loop=app.loop)
