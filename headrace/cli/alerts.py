@@ -45,7 +45,7 @@ def alerts(context: click.Context, *, follow: bool, as_json: bool, dataset: str,
     settings, count = Settings(), 0
     require_services(settings, "kafka", "registry")
     found = every_alert(settings, follow=follow)
-    ordered = found if follow else iter(sorted(found, key=lambda alert: alert["raised_at"]))
+    ordered = found if follow else iter(sorted(found, key=told_at))
     for alert in open_ones(ordered) if only_open else ordered:
         if dataset in {"", alert["dataset"]}:
             count += 1
@@ -179,6 +179,11 @@ def every_alert(settings: Settings, *, follow: bool = False) -> Iterator[dict[st
         if follow and news:
             yield alert
     yield from latest.values()
+
+
+def told_at(alert: dict[str, Any]) -> tuple[Any, Any]:
+    """Return what alerts are ordered by: many windows may close at one moment, and the newest has the last word."""
+    return alert["raised_at"], alert["window_start"] or alert["raised_at"]
 
 
 def open_ones(ordered: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:

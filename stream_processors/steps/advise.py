@@ -143,15 +143,17 @@ def concentrated_nulls(finding: Finding) -> Iterator[Advice]:
     explained = bool(list(absent_events(finding)))
     found = finding.unexplained if explained else finding.segments
     places = [one for one in found if not set(one.parts) <= TIME_PARTS and one.lift >= CONCENTRATED_LIFT]
-    if finding.check in MISSING_CHECKS and places:
-        told = dataclasses.replace(finding, rows_at_risk=places[0].rows) if explained else finding
+    # A day is no source: one that lasts is named without the days on which it was seen first.
+    lasting = [one for one in places if not set(one.parts) & TIME_PARTS] or places
+    if finding.check in MISSING_CHECKS and lasting:
+        told = dataclasses.replace(finding, rows_at_risk=lasting[0].rows) if explained else finding
         yield _advice(
             told,
             "concentrated_nulls",
-            places[0].name,
-            [f"Worst: {_named(places)}."],
+            lasting[0].name,
+            [f"Worst: {_named(lasting)}."],
             "A setting of the collector or form at that source lets the field be empty.",
-            f"Make {finding.field or 'the field'} mandatory at {places[0].name}.",
+            f"Make {finding.field or 'the field'} mandatory at {lasting[0].name}.",
         )
 
 

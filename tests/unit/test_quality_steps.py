@@ -220,6 +220,12 @@ def test_cause_names_the_days_and_what_others_saw_on_them() -> None:
     assert "weather on these days: wind_speed 20 where 10 is usual." in advice.evidence
 
 
+def test_source_of_nulls_is_named_without_the_day_on_which_it_was_seen() -> None:
+    first = [Counted({"device": "S9", "date": "2026-03-04"}, 50, 50), Counted({"device": "S9"}, 90, 2_000)]
+    [advice] = advise(Finding("readings", "r", "null_rate", "temperature", segments=rank(first, 100, 10_000)))
+    assert advice.segment == "device=S9"
+
+
 def test_nulls_of_one_source_name_it() -> None:
     segments = rank([Counted({"device": "S9"}, 90, 100)], 100, 10_000)
     [advice] = advise(Finding("readings", "r", "null_rate", "temperature", segments=segments, rows_at_risk=100))
