@@ -143,18 +143,26 @@ def concentrated_nulls(finding: Finding) -> Iterator[Advice]:
     explained = bool(list(absent_events(finding)))
     found = finding.unexplained if explained else finding.segments
     places = [one for one in found if not set(one.parts) <= TIME_PARTS and one.lift >= CONCENTRATED_LIFT]
-    # A day is no source: one that lasts is named without the days on which it was seen first.
-    lasting = [one for one in places if not set(one.parts) & TIME_PARTS] or places
-    if finding.check in MISSING_CHECKS and lasting:
-        told = dataclasses.replace(finding, rows_at_risk=lasting[0].rows) if explained else finding
+    if finding.check in MISSING_CHECKS and places:
+        source = source_of(places[0])
+        told = dataclasses.replace(finding, rows_at_risk=places[0].rows) if explained else finding
         yield _advice(
             told,
             "concentrated_nulls",
-            lasting[0].name,
-            [f"Worst: {_named(lasting)}."],
+            source,
+            [f"Worst: {_named(places)}."],
             "A setting of the collector or form at that source lets the field be empty.",
-            f"Make {finding.field or 'the field'} mandatory at {lasting[0].name}.",
+            f"Make {finding.field or 'the field'} mandatory at {source}.",
         )
+
+
+def source_of(place: Segment) -> str:
+    """Return a segment's name without the day or hour on which it was seen: these are no source."""
+    if not set(place.parts) & TIME_PARTS:
+        return place.name
+    return ", ".join(
+        f"{column.lstrip('_')}={value}" for column, value in place.parts.items() if column not in TIME_PARTS
+    )
 
 
 def near_categories(finding: Finding) -> Iterator[Advice]:

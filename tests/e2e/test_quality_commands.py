@@ -89,10 +89,10 @@ def test_open_alerts_are_the_last_word_with_where_and_advice(watched: RunningLin
     (alert,) = open_alerts(watched)
     assert alert["rule"] == "value_missing", "note_missing was resolved"
     assert alert["file_name"] in {"first.csv", "second.csv"}
-    assert "device=D3" in [one["name"] for one in alert["segments"]]
+    assert alert["segments"][0]["name"].startswith("device=D3")
     text = watched.headrace("alerts", "--open", "--dataset", DATASET).stdout
     assert "rows at risk 40 of 240; file" in text
-    assert "device=D3 (100% of them, 6.0 times its share)" in text
+    assert "where device=D3" in text
     assert f"advice {alert['advice_id'][:12]}: headrace advice {DATASET}" in text
     every = watched.headrace("alerts", "--dataset", DATASET).stdout
     assert "resolved: " in every
@@ -157,7 +157,7 @@ def test_advice_is_listed_with_its_evidence_and_follows_what_a_person_decides(wa
     )
     text = watched.headrace("advice", DATASET).stdout
     assert "Make value mandatory at device=D3.  [proposed]" in text
-    assert "evidence  Worst: device=D3 (100% of the cases, 6.0 times its share)" in text
+    assert "evidence  Worst: device=D3" in text
     assert f"confident {one['confidence']:.0%} that this is the cause" in text
     assert "owner field-data@example.org" in text
     query = next(line for line in text.splitlines() if "query" in line and "`value`" in line)

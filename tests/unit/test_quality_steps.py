@@ -221,7 +221,7 @@ def test_cause_names_the_days_and_what_others_saw_on_them() -> None:
 
 
 def test_source_of_nulls_is_named_without_the_day_on_which_it_was_seen() -> None:
-    first = [Counted({"device": "S9", "date": "2026-03-04"}, 50, 50), Counted({"device": "S9"}, 90, 2_000)]
+    first = [Counted({"device": "S9", "date": "2026-03-04"}, 90, 100), Counted({"device": "S9"}, 90, 2_000)]
     [advice] = advise(Finding("readings", "r", "null_rate", "temperature", segments=rank(first, 100, 10_000)))
     assert advice.segment == "device=S9"
 

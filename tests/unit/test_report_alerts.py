@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from headrace.cli.alerts import alerts, end_of, open_ones, sentence
+from headrace.cli.alerts import alerts, end_of, open_ones, sentence, told_at
 from headrace.errors import WrongUse
 from headrace.schemas.silences import read_silences
 
@@ -46,6 +46,13 @@ def test_alert_tells_rows_at_risk_where_they_are_and_its_advice() -> None:
 def test_silenced_alert_says_so_and_a_file_alert_has_no_line_of_figures() -> None:
     assert sentence(alert(silenced=True, owner="ann")).splitlines()[0].endswith("open, silenced: too many")
     assert len(sentence(alert()).splitlines()) == 2
+
+
+def test_newest_window_has_the_last_word_of_those_that_closed_at_one_moment() -> None:
+    days = [NOW - timedelta(days=4), NOW - timedelta(days=2)]
+    told = [alert(subject="s", state="resolved", window_start=days[1]), alert(subject="s", window_start=days[0])]
+    assert [one["state"] for one in sorted(told, key=told_at)] == ["open", "resolved"]
+    assert open_ones(iter(sorted(told, key=told_at))) == []
 
 
 def test_only_what_is_not_resolved_is_open() -> None:
