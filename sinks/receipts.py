@@ -37,7 +37,8 @@ _BUSY_SECS, _IDLE_SECS = 0.2, 0.5
 _LONGEST_WAIT_SECS = 10.0
 # A count is work for the warehouse: many missing rows cannot come before they would have at this speed.
 _ROWS_PER_S, _BIG_FILE_SECS = 100_000, 2.0
-# Their ids have to fit into a URL: from 4 KiB on, about 160 ids, the client sends a form, which not every server takes.
+# Each count is short, and its ids fit into a URL: from 4 KiB on, about 160 ids, the client sends a form, which servers
+# and proxies bound by limits of their own (ClickHouse: 128 KiB a field).
 _FILES_AT_ONCE = 100
 
 
