@@ -163,6 +163,48 @@ def test_client_binds_parameters(client: Client) -> None:
     assert client.query("SELECT %(s)s", parameters={"s": nasty}).first_row == (nasty,)
 
 
+# More than 4 KiB of parameters: the client sends them in a form.
+MANY = [f'it\'s\t\\ "{number}" \r\n--größer' for number in range(5000)]
+OF_MANY = "SELECT count(), {s:String} FROM (SELECT arrayJoin({l:Array(String)}) AS s) WHERE s IN {l:Array(String)}"
+
+
+def test_client_binds_more_than_a_url_holds(client: Client) -> None:
+    asked = {"l": MANY, "s": MANY[7]}
+    assert client.query(OF_MANY, parameters=asked).first_row == (5000, MANY[7])
+    assert client.query_df("SELECT {l:Array(String)} AS l", parameters=asked)["l"][0] == MANY
+    assert client.raw_query("SELECT length({l:Array(String)})", parameters=asked, fmt="CSV") == b"5000\n"
+    found = client.query(OF_MANY, parameters=asked, settings={"session_timezone": "Asia/Tokyo"})
+    assert found.row_count == 1
+    columns = client.query("SELECT {s:String} AS a WHERE {s:String} IN {l:Array(String)} LIMIT 0", parameters=asked)
+    assert columns.column_names == ("a",)
+
+
+def test_client_that_sends_every_query_as_a_form_can(settings: Settings) -> None:
+    client = connect(settings, form_encode_query_params=True)
+    try:
+        assert client.query("SELECT {a:Int32}", parameters={"a": 3}).first_row == (3,)
+        with pytest.raises(DatabaseError, match="headrace's fence") as refused:
+            client.query("SELECT file({p:String})", parameters={"p": "/etc/hostname"})
+        assert refused.value.code == 497
+    finally:
+        client.close()
+
+
+def test_asynchronous_client_binds_more_than_a_url_holds(settings: Settings) -> None:
+    address = urlsplit(settings.warehouse_address())
+
+    async def ask_all() -> list[Any]:
+        client = await clickhouse_connect.get_async_client(host=address.hostname, port=address.port)
+        try:
+            found = await asyncio.gather(*(client.query(OF_MANY, parameters={"l": MANY, "s": s}) for s in MANY[:4]))
+            raw = await client.raw_query("SELECT length({l:Array(String)})", parameters={"l": MANY}, fmt="CSV")
+            return [*(one.first_row for one in found), raw]
+        finally:
+            await client.close()
+
+    assert asyncio.run(ask_all()) == [*((5000, s) for s in MANY[:4]), b"5000\n"]
+
+
 VALUES: list[tuple[str, Any]] = [
     ("Int8", -5),
     ("UInt64", 2**64 - 1),

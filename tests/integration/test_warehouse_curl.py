@@ -38,6 +38,8 @@ def curl(
     lines += ["User-Agent: curl/7.88.1", "Accept: */*"]
     if data is not None:
         lines += [f"Content-Length: {len(data)}", "Content-Type: application/x-www-form-urlencoded"]
+    if "content_type" in headers:
+        lines.pop()
     lines += [f"{name.replace('_', '-').title()}: {value}" for name, value in headers.items()]
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"
     with socket.create_connection((address.hostname, address.port or 0), timeout=60) as connection:
@@ -93,3 +95,54 @@ def test_curl_head_and_user(warehouse: Settings) -> None:
     password = warehouse.paths().pipeline_password_file.read_text()
     known = "Basic " + base64.b64encode(f"pipeline:{password}".encode()).decode()
     assert curl(warehouse, "/", b"SELECT 3", authorization=known)[1] == b"3\n"
+
+
+def curl_form(**fields: str) -> tuple[bytes, str]:
+    """Return the body that curl makes of -F options, and its type."""
+    boundary = "------------------------d74496d66958873e"
+    parts = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    return f"{''.join(parts)}--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def test_curl_of_a_form(warehouse: Settings) -> None:
+    # curl -F 'query=SELECT {a:Int32}, {s:String}' -F param_a=3 -F "param_s=it's" 'http://127.0.0.1:8123/'
+    data, kind = curl_form(query="SELECT {a:Int32}, {s:String}", param_a="3", param_s="it's")
+    response, body = curl(warehouse, "/", data, content_type=kind)
+    assert (response.status, body) == (200, b"3\tit\\'s\n")
+    # curl -F param_a=3 'http://127.0.0.1:8123/?query=SELECT%20%7Ba:Int32%7D'
+    data, kind = curl_form(param_a="3")
+    assert curl(warehouse, "/?query=SELECT%20%7Ba:Int32%7D", data, content_type=kind)[1] == b"3\n"
+    # curl -F "query=INSERT INTO curled.t VALUES (410000, 'form')" 'http://127.0.0.1:8123/'
+    data, kind = curl_form(query="INSERT INTO curled.t VALUES (410000, 'form')")
+    assert curl(warehouse, "/", data, content_type=kind)[0].status == 200
+    assert ask(warehouse, "SELECT b FROM curled.t WHERE a = 410000").text == "form\n"
+
+
+def test_fence_holds_for_a_form_as_for_a_url(warehouse: Settings) -> None:
+    path = "/etc/hostname"
+    for statement, value in (
+        ("SELECT * FROM {t:Identifier}", path),
+        ("SELECT * FROM {t:Identifier}", "x\\nFunction lower"),
+        ("SELECT file({t:String})", path),
+        ("SELECT * FROM file({t:String})", path),
+        ("SELECT {t:Int32}", "1; SELECT file('/etc/hostname')"),
+        ("SELECT {t:Int32}", "file('/etc/hostname')"),
+        ("SELECT 1; SELECT file({t:String})", path),
+    ):
+        data, kind = curl_form(query=statement, param_t=value)
+        formed, body = curl(warehouse, "/", data, content_type=kind)
+        by_url = ask(warehouse, statement, param_t=value)
+        assert formed.status == by_url.status >= 400, statement
+        assert formed.headers["X-ClickHouse-Exception-Code"] == str(by_url.code)
+        assert body == by_url.body
+
+
+@pytest.mark.parametrize("name", ["max_threads", "readonly", "user", "e_structure"])
+def test_form_has_nothing_but_query_and_parameters(warehouse: Settings, name: str) -> None:
+    data, kind = curl_form(query="SELECT 1", **{name: "1"})
+    response, body = curl(warehouse, "/", data, content_type=kind)
+    assert response.status == 501
+    assert f"the part '{name}'".encode() in body

@@ -91,7 +91,6 @@ def test_client_may_wait_for_the_end_by_either_name(name: str) -> None:
     ("url", "headers", "code", "status"),
     [
         (b"http_write_exception_in_output_format=1", [], 48, 501),
-        (b"", [(b"Content-Type", b"multipart/form-data; boundary=x")], 48, 501),
         (b"", [(b"X-ClickHouse-SSL-Certificate-Auth", b"on")], 516, 403),
         (b"role=x", [], 48, 501),
         (b"compress=1", [], 48, 501),

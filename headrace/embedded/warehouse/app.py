@@ -20,9 +20,10 @@ from headrace.embedded.warehouse.faults import (
     Fault,
 )
 from headrace.embedded.warehouse.fence import Fence
+from headrace.embedded.warehouse.form import is_form, read_form
 from headrace.embedded.warehouse.job import Jobs
 from headrace.embedded.warehouse.reply import Reply, Send
-from headrace.embedded.warehouse.requests import HttpQuery, read_query, refuse_unsupported
+from headrace.embedded.warehouse.requests import HttpQuery, add_fields, read_query, refuse_unsupported
 from headrace.observability.events import StatementRefused, WarehouseRequestBroke, emit
 
 _WORKERS: Final = 16
@@ -101,6 +102,10 @@ class WarehouseApp:
                 HTTP_LENGTH_REQUIRED, "The Transfer-Encoding is not chunked and there is no Content-Length header"
             )
         decoder = decoder_for(query.headers.get("content-encoding", ""))
+        content_type = query.headers.get("content-type", "")
+        if is_form(content_type):
+            query = add_fields(query, await read_form(content_type, body, decoder))
+            refuse_unsupported(query)
         if query.compressed:
             reply.encoding = choose_encoding(query.headers.get("accept-encoding", ""))
         shop = self._pipeline if user.role is Role.PIPELINE else self._clients

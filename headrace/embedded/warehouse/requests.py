@@ -1,7 +1,7 @@
 """One HTTP request as ClickHouse understands it: who asks, what, with which settings, parameters and encodings."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -159,6 +159,18 @@ def read_query(method: str, path: str, query_string: bytes, headers: Iterable[tu
     return HttpQuery(method, path, lowered, options, tuple(settings), parameters)
 
 
+def add_fields(query: HttpQuery, fields: Mapping[str, str]) -> HttpQuery:
+    """Return a request with the fields `query` and `param_*` of its form, as if they stood at the end of its URL.
+
+    A parameter that the URL has too is the Fault 36: nobody could say which of the two was meant.
+    """
+    parameters = {name.removeprefix("param_"): value for name, value in fields.items() if name != "query"}
+    for name in parameters.keys() & query.parameters.keys():
+        raise Fault(BAD_ARGUMENTS, f"The parameter '{name}' is in the URL and in the form")
+    options = {**query.options, "query": query.query + fields.get("query", "")}
+    return replace(query, options=options, parameters={**query.parameters, **parameters})
+
+
 def refuse_unsupported(query: HttpQuery) -> None:
     """Say at once what this interface does not have; nothing is ignored in silence that would change an answer."""
     given = {"database": query.database} | dict(query.settings)
@@ -170,11 +182,6 @@ def refuse_unsupported(query: HttpQuery) -> None:
             NOT_IMPLEMENTED,
             "compress=1 and decompress=1 (ClickHouse's own block compression) are not supported here: "
             "use Content-Encoding, and Accept-Encoding with enable_http_compression=1",
-        )
-    if query.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise Fault(
-            NOT_IMPLEMENTED,
-            "multipart/form-data is not supported here: no external tables, and parameters go in the URL",
         )
     if "role" in query.options:
         raise Fault(NOT_IMPLEMENTED, "roles are not supported here")
