@@ -126,9 +126,9 @@ def _settings(old: Contract, new: Contract) -> list[Change]:
         "window": (spoken_duration(old.window.size_secs), spoken_duration(new.window.size_secs)),
         "allowed lateness": (spoken_duration(old.window.lateness_secs), spoken_duration(new.window.lateness_secs)),
     }
-    fewer = new.partitions < old.partitions
+    notes = {"partitions": ": no effect, partitions are only ever raised"} if new.partitions < old.partitions else {}
     return [
-        Change("setting", name, name == "dataset" or (name == "partitions" and fewer), f"{name} was {a!r}, is {b!r}")
+        Change("setting", name, name == "dataset", f"{name} was {a!r}, is {b!r}{notes.get(name, '')}")
         for name, (a, b) in pairs.items()
         if a != b
     ]

@@ -3,7 +3,7 @@
 import base64
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Annotated, Any, TypedDict
 
@@ -121,15 +121,22 @@ def list_rows(dataset: str | None, as_json: bool) -> None:
     if not found:
         click.echo("nothing is in quarantine" + (f' of dataset "{dataset}"' if dataset else ""))
         return
-    click.echo(f"{'dataset':<16} {'file':<16} {'name':<26} {'stage':<5} {'rows':>9} {'first row':>9}  reason")
+    click.echo("\n".join(list_lines(found)))
+
+
+def list_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return counts as lines with a heading; dataset and name are as wide as the longest of them."""
+    dataset, name = (max(least, *(len(row[key]) for row in found)) for key, least in (("dataset", 16), ("name", 26)))
+    lines = [f"{'dataset':<{dataset}} {'file':<16} {'name':<{name}} {'stage':<5} {'rows':>9} {'first row':>9}  reason"]
     for row in found:
         where = " ".join(
             part for part in (row["code"], row["field"], f"({row['rule']})" if row["rule"] else "") if part
         )
-        click.echo(
-            f"{row['dataset']:<16} {row['file']:<16} {row['name']:<26} {row['stage']:<5} {row['rows']:>9} "
+        lines.append(
+            f"{row['dataset']:<{dataset}} {row['file']:<16} {row['name']:<{name}} {row['stage']:<5} {row['rows']:>9} "
             f"{row['first_row']:>9}  {where}"
         )
+    return lines
 
 
 @quarantine.command()

@@ -183,6 +183,22 @@ def test_diff_tells_changes_and_ends_with_1_if_one_breaks(
     assert ("BREAKS" in result.stdout) == breaks
 
 
+@pytest.mark.parametrize(("old", "new", "note"), [(4, 2, ": no effect, partitions are only ever raised"), (2, 4, "")])
+def test_diff_says_that_fewer_partitions_have_no_effect(tmp_path: Path, old: int, new: int, note: str) -> None:
+    tolerance = "  - {property: headrace.tolerance, value: 0.005}\n"
+    text = flights()
+    assert tolerance in text
+    before, after = (
+        write(
+            tmp_path / f"{count}.yaml",
+            text.replace(tolerance, f"{tolerance}  - {{property: headrace.partitions, value: {count}}}\n"),
+        )
+        for count in (old, new)
+    )
+    result = run("diff", before, after)
+    assert (result.exit_code, result.stdout) == (0, f"partitions was '{old}', is '{new}'{note}\n")
+
+
 def test_show_prefers_the_contract_of_the_home(home: Path) -> None:
     assert "comes with headrace" in run("show", "airlines").stdout
     (home / "contracts").mkdir(parents=True)

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.console import Console
 from headrace.cli import down
 from headrace.cli.demo import table_of_datasets
 from headrace.cli.stack_view import LineView, plain_lines
-from headrace.cli.warehouse import readable
+from headrace.cli.warehouse import list_lines, readable
 from headrace.core.vocabulary import FileState
 from headrace.runtime.home import SupervisorReport, locked_home, write_report
 from headrace.runtime.status import stack_status
@@ -237,3 +238,18 @@ def test_message_about_sql_has_a_bound_and_keeps_other_errors_whole() -> None:
     assert len(essential("Code: 62. DB::Exception: " + "x" * 10_000)) < 700
     unknown = "Code: 47. DB::Exception: Unknown identifier `nope`. In scope SELECT nope. (UNKNOWN_IDENTIFIER)"
     assert essential(unknown) == unknown
+
+
+def test_columns_of_the_quarantine_stay_under_each_other_for_long_names() -> None:
+    usual = {"file": "0123456789abcdef", "stage": "judge", "code": "required", "field": "id", "rule": "r1"}
+    counts = [
+        {**usual, "dataset": "orders", "name": "a.csv", "rows": 2, "first_row": 4},
+        {**usual, "dataset": "observations_of_weather", "name": f"{'b' * 40}.csv", "rows": 1_000_000, "first_row": 1},
+    ]
+    head, *rows = list_lines(counts)
+    for heading, key in (("file", "file"), ("name", "name"), ("stage", "stage"), ("reason", "code")):
+        place = re.search(rf"\b{heading}\b", head)
+        assert place is not None
+        for row, count in zip(rows, counts, strict=True):
+            assert row[place.start() :].startswith(str(count[key])), heading
+    assert list_lines(counts[:1])[0].index("file") == 17
