@@ -86,8 +86,13 @@ class WatcherApp:
         emit(StageStarted(stage=STAGE))
         try:
             while not self._stopping.is_set() and all(slot.failure is None for slot in self._slots):
+                waited = self._watcher.waits_for_inbox
                 self._watcher.step(_STEP_SECS)
-                self._report("running")
+                if waited and not self._watcher.waits_for_inbox:
+                    # A folder that could not be read could not be watched either.
+                    events.stop()
+                    events.start()
+                self._report("waiting" if self._watcher.waits_for_inbox else "running")
         finally:
             events.stop()
             for slot in self._slots:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from headrace.core.identity import dataset_name_problem
 from headrace.core.vocabulary import WAITING_REASONS
-from headrace.observability.events import emit
+from headrace.observability.events import StageWaits, emit
 from headrace.observability.file_events import FileChanged, FileVanished, OddityFound
 from headrace.producers.claim import ClaimedFile, digest_file
 from headrace.producers.inbox import Oddity, list_datasets, list_names, look
 from headrace.producers.places import give_back
 from headrace.producers.ready import FileKey, ReadyTracker, Signature
 from headrace.producers.ready_queue import Note, ReadyFile, ReadyQueue
+from headrace.producers.slot import STAGE
 from headrace.settings import Paths
 
 # A scan may take this share of the time at most, however many files lie there.
@@ -70,6 +71,13 @@ class Watcher:
         self._settled: list[_Settled] = []
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._rescan_at = monotonic()
+        self._inbox_waits = ""
+        self._tell_inbox_at = 0.0
+
+    @property
+    def waits_for_inbox(self) -> bool:
+        """Whether the inbox itself could not be read at the last scan."""
+        return self._inbox_waits != ""
 
     # What other threads call: each only leaves a message for `step`.
 
@@ -117,8 +125,11 @@ class Watcher:
     def rescan(self) -> None:
         """Look at everything in the inbox, and once more at what has just been moved to done/."""
         started = self._monotonic()
-        self._paths.inbox.mkdir(parents=True, exist_ok=True)
-        datasets, odd = list_datasets(self._paths.inbox)
+        listed = self._list()
+        if listed is None:
+            self._rescan_at = self._monotonic() + self._rescan_secs
+            return
+        datasets, odd = listed
         present: set[FileKey] = {(oddity.folder, oddity.name) for oddity in odd}
         for oddity in odd:
             self._tell(oddity)
@@ -132,6 +143,22 @@ class Watcher:
         self._look_at_settled()
         took = self._monotonic() - started
         self._rescan_at = self._monotonic() + max(self._rescan_secs, took / _SCAN_SHARE)
+
+    def _list(self) -> tuple[list[str], list[Oddity]] | None:
+        """Return what lies in the inbox; None, and told, while it cannot be read: nothing is taken for gone then."""
+        try:
+            self._paths.inbox.mkdir(parents=True, exist_ok=True)
+            listed = list_datasets(self._paths.inbox)
+        except OSError as error:
+            cause, now = f"inbox/ cannot be read: {error.strerror}", self._monotonic()
+            if cause != self._inbox_waits or now >= self._tell_inbox_at:
+                hint = "inbox/ must be a folder that the pipeline's user may read, write and enter; its files wait"
+                emit(StageWaits(stage=STAGE, cause=cause, hint=hint, retry_secs=self._rescan_secs))
+                self._tell_inbox_at = now + _RETRY_SECS
+            self._inbox_waits = cause
+            return None
+        self._inbox_waits = ""
+        return listed
 
     def _scan(self, dataset: str) -> set[FileKey]:
         """Look at what lies in a dataset's folder; return all that is there, as far as that can be known."""

@@ -237,6 +237,28 @@ def test_folder_that_may_not_be_looked_into_is_told_and_its_file_comes_in_once_i
     assert [found["state"] for found in line.final_receipts("bad_folder", 1)] == ["balanced"]
 
 
+def test_watcher_waits_for_an_inbox_that_may_not_be_read_and_goes_on_once_it_may(line: RunningLine) -> None:
+    assert os.geteuid() != 0 or permissions_need_help(), "as root this test needs setpriv (util-linux)"
+    inbox = line.settings.paths().inbox
+    (draft := inbox.parent / ".closed_inbox.csv").write_bytes(HEADER + GOOD)
+
+    def watcher() -> tuple[str, int]:
+        stage = line.status()["stages"]["watcher"]
+        return stage["state"], stage["restarts"]
+
+    mode, before = stat.S_IMODE(inbox.stat().st_mode), watcher()
+    inbox.chmod(0)
+    try:
+        assert wait_until(lambda: watcher() == ("waiting", before[1]), 20), watcher()
+        assert "inbox/ cannot be read: Permission denied" in (line.settings.paths().logs / "watcher.log").read_text()
+    finally:
+        inbox.chmod(mode)
+    (inbox / "closed_inbox").mkdir()
+    draft.rename(inbox / "closed_inbox" / "a.csv")
+    assert [found["state"] for found in line.final_receipts("closed_inbox", 1)] == ["balanced"]
+    assert wait_until(lambda: watcher() == before, 20), watcher()
+
+
 def test_folder_in_a_datasets_folder_is_told_and_forgotten_once_its_files_are_moved(line: RunningLine) -> None:
     folder = line.settings.paths().inbox / "bad_subfolder"
     (folder / "2024").mkdir(parents=True)

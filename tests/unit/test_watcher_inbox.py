@@ -230,6 +230,44 @@ def test_folder_that_cannot_be_looked_into_is_told_and_what_it_holds_is_not_take
     assert (settled.name, settled.oddity) == ("orders", None)
 
 
+def waits(watcher: Watcher) -> bool:
+    return watcher.waits_for_inbox
+
+
+def test_inbox_that_cannot_be_read_is_waited_for_and_what_it_holds_is_not_taken_for_gone(
+    paths: Paths,
+    watcher: Watcher,
+    ready: ReadyQueue,
+    clock: Clock,
+    messages: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (paths.inbox / "orders" / "a.csv").write_text("id\n1\n")
+    watcher.rescan()
+    with monkeypatch.context() as patch:
+        opened = os.open
+
+        def refused(path: str | Path, *arguments: int, **named: int) -> int:
+            if path == paths.inbox:
+                raise PermissionError(13, "Permission denied")
+            return opened(path, *arguments, **named)
+
+        patch.setattr(os, "open", refused)
+        for _scan in range(3):
+            watcher.rescan()
+        assert waits(watcher) is True
+        assert messages.messages == ["stage waits"]
+        told = getattr(messages.records[0], "headrace", {})
+        assert (told["stage"], told["cause"]) == ("watcher", "inbox/ cannot be read: Permission denied")
+        clock.now += 31
+        watcher.rescan()
+        assert messages.messages == ["stage waits"] * 2
+    watcher.rescan()
+    assert waits(watcher) is False
+    assert (popped(ready), ready.pop_notes()) == (["a.csv"], [])
+    assert messages.messages == ["stage waits"] * 2
+
+
 def test_note_of_a_hostile_name_has_a_safe_key_and_printable_text() -> None:
     name = "../\x1b[31m\udcff\n"
     oddity = Oddity("", name, Reason.BAD_DATASET_NAME, "cannot be a dataset")
