@@ -110,6 +110,7 @@ VOLUME: Final = (*_each((20, 50), "-{:g} %", _percent_less), Shift("silence", pa
 SUBJECTS: Final = (
     *(Subject("psi_drift", name, NUMBERS) for name in ("dep_delay", "air_time", "distance")),
     Subject("psi_drift", "air_time", NUMBERS, {"threshold": 0.05}),
+    Subject("quantile_bounds", "air_time", MOVED, {"reference": "trailing:P7D"}),
     Subject("unit_shift", "air_time", UNITS),
     Subject("unit_shift", "distance", UNITS),
     Subject("unit_shift", "temp", (Shift("1.8x + 32", _fahrenheit),)),

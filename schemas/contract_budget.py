@@ -58,7 +58,7 @@ def within_budget(
 ) -> tuple[CheckRule, ...]:
     """Return the checks with their part of the budget; where it cannot be met, the problem is added."""
     verdicts = budget.seconds / window.size_secs * (2 if window.time_field else 1)
-    tuned = [rule for rule in checks if _CHANCE in check_named(rule.check).Model.model_fields]
+    tuned = [rule for rule in checks if _by_chance(rule)]
     own = sum(float(rule.parameters[_CHANCE]) for rule in tuned if rule.parameters.get(_CHANCE)) * verdicts
     sharing = [rule.id for rule in tuned if not rule.parameters.get(_CHANCE)]
     if not tuned:
@@ -82,3 +82,11 @@ def within_budget(
             replace(rule, parameters={**rule.parameters, **part}) if rule.id in sharing else rule for rule in checks
         )
     return tuple(checks)
+
+
+def _by_chance(rule: CheckRule) -> bool:
+    """Return True for a rule that chance can turn; one that only compares where it has a reference needs one."""
+    fields = check_named(rule.check).Model.model_fields
+    reference = fields.get("reference")
+    compares = reference is None or bool(rule.parameters.get("reference", reference.default))
+    return _CHANCE in fields and compares

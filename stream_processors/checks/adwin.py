@@ -59,9 +59,17 @@ def new_regime(metrics: Sequence[float], usual: float, deviation: float) -> bool
     >>> new_regime([5.0, 5.1] * 50 + [9.0] * 30, 5.0, 0.1), new_regime([5.0, 5.1] * 50 + [9.0], 5.0, 0.1)
     (True, False)
     """
+    return any(changes(metrics, usual, deviation)[-HELD:])
+
+
+def changes(metrics: Sequence[float], usual: float, deviation: float) -> list[bool]:
+    """Return of each value whether ADWIN, seeing them one after another, fires at it.
+
+    >>> sum(changes([5.0, 5.1] * 50 + [9.0] * 30, 5.0, 0.1))
+    1
+    """
     detector = Adwin()
-    found = [detector.update(value) for value in scaled(metrics, usual, deviation)]
-    return any(found[-HELD:])
+    return [detector.update(value) for value in scaled(metrics, usual, deviation)]
 
 
 def scaled(metrics: Sequence[float], usual: float, deviation: float) -> list[float]:

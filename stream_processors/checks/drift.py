@@ -23,7 +23,7 @@ from headrace.stream_processors.sketches.top import Top
 
 OTHER = "\0other"
 _STRAY_ROWS: Final = 5
-_REFERENCE = r"^(trailing:P[0-9A-Z]+|hour_of_week|pinned:\S+)$"
+REFERENCE = r"^(trailing:P[0-9A-Z]+|hour_of_week|pinned:\S+)$"
 
 
 class AgainstReference(Parameters):
@@ -31,7 +31,7 @@ class AgainstReference(Parameters):
 
     reference: str = Field(
         default="trailing:P7D",
-        pattern=_REFERENCE,
+        pattern=REFERENCE,
         description="What the window is compared with: trailing:P7D (the windows of the seven days before it), "
         "hour_of_week (the same hour of earlier weeks), pinned:2013-01-01/P7D (the windows of that week), or "
         "pinned:NAME (windows that headrace pin keeps under a name).",

@@ -11,7 +11,7 @@ from pydantic import Field
 from headrace.schemas.check_rules import Bounds, CheckRule, Dimension, Unit
 from headrace.schemas.expression import Kind
 from headrace.schemas.sql_text import identifier
-from headrace.stream_processors.checks.adwin import new_regime
+from headrace.stream_processors.checks.adwin import HELD, changes
 from headrace.stream_processors.checks.base import (
     Check,
     FieldFigure,
@@ -120,10 +120,10 @@ class MetricAnomaly(Check):
         z = values.z if values.chance is None else max(values.z, deviations(values.chance, len(history)))
         bounds = Bounds(usual - z * deviation, usual + z * deviation)
         failed, detail = bounds.excess(observed) > 0, f"{observed:.6g}, usually {usual:.6g} +- {deviation:.3g}"
-        second = _second_vote(rule, [*history, observed], usual, deviation) if values.votes > 1 else None
-        if second is not None:
-            detail += f"; the second vote {'agrees' if second == failed else 'does not agree'}"
-        failed = failed and (values.votes == 1 or bool(second))
+        if values.votes > 1:
+            second, fired = _second_vote(rule, [*history, observed], usual, deviation)
+            detail += f"; the second vote {'agrees' if second == failed else 'does not agree'}{fired}"
+            failed = failed and second
         at_risk = view.rows if failed else 0
         return Verdict(Outcome.FAIL if failed else Outcome.PASS, observed, 0.0, bounds, view.rows, at_risk, detail)
 
@@ -159,6 +159,14 @@ def _noise(rule: CheckRule, view: View, metric: str, usual: float) -> float:
     return 0.0
 
 
-def _second_vote(rule: CheckRule, metrics: Sequence[float], usual: float, deviation: float) -> bool:
+def _second_vote(rule: CheckRule, metrics: Sequence[float], usual: float, deviation: float) -> tuple[bool, str]:
+    """Return the second vote, and how often ADWIN fired in these windows beside the dummies that it must beat.
+
+    A detector that fires as often as `always` says nothing, nor does one that fires as often as `never`.
+    """
     vote: Callable[[Sequence[float]], bool] | None = rule.prepared.get(SECOND_VOTE)
-    return new_regime(metrics, usual, deviation) if vote is None else bool(vote(metrics))
+    if vote is not None:
+        return bool(vote(metrics)), ""
+    fired = changes(metrics, usual, deviation)
+    told = f" (ADWIN fired {sum(fired)} times in {len(fired)} windows; dummies: always {len(fired)}, never 0)"
+    return any(fired[-HELD:]), told

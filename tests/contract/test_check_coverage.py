@@ -161,6 +161,7 @@ FAULTS = [
     ),
     Fault(rule("mean_std_bounds", "distance", bounds=Bounds(900, 1_200)), every(distance=DISTANCE * 10)),
     Fault(rule("quantile_bounds", "distance", bounds=Bounds(700, 1_000)), every(distance=DISTANCE * 10)),
+    Fault(rule("quantile_bounds", "distance", reference="trailing:P7D"), every(distance=DISTANCE * 2)),
     Fault(rule("outlier_rate", "air_time"), some(air_time=50_000)),
     Fault(rule("stuck_value", "dep_time", longest=50), every(dep_time=900)),
     Fault(rule("unit_shift", "distance"), every(distance=DISTANCE * 1_000)),

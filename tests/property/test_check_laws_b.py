@@ -76,6 +76,7 @@ RULES = [
     rule("mean_std_bounds", "reading", bounds=Bounds(upper=0.3)),
     rule("mean_std_bounds", "number", of="std", bounds=MOST),
     rule("quantile_bounds", "number", quantile=0.75, bounds=MOST),
+    rule("quantile_bounds", "number", reference="trailing:P7D"),
     rule("outlier_rate", "number", fence=1.5),
     rule("stuck_value", "number", longest=2),
     rule("stuck_value", "reading", longest=1, key=["device"]),

@@ -22,6 +22,7 @@ CLAIMS = {
     "psi_drift dep_delay": {"mean +0.25 std": 95, "mean +0.5 std": 95, "mean +1 std": 95, "spread x 1.5": 95},
     "psi_drift air_time": {"mean +0.25 std": 95, "mean +0.5 std": 95, "mean +1 std": 95, "spread x 1.5": 95},
     "psi_drift air_time threshold=0.05": {"mean +0.1 std": 95, "mean +0.25 std": 95},
+    "quantile_bounds air_time reference=trailing:P7D": {"mean +0.5 std": 95, "mean +1 std": 95},
     "unit_shift air_time": {"x 1000": 95, "x 60": 95, "/ 60": 95, "x 1.609": 90},
     "unit_shift distance": {"x 1000": 95, "x 60": 90, "/ 60": 90, "x 1.609": 70},
     "unit_shift temp": {"1.8x + 32": 95},
@@ -137,6 +138,12 @@ def test_a_budget_that_cannot_be_met_is_refused_with_what_can(budget: object, ch
     with pytest.raises(ContractInvalid) as caught:
         contract(budget, checks, "PT1S" if "366" in told_period(budget) else "PT1H")
     assert told in str(caught.value)
+
+
+def test_a_quantile_counts_for_the_budget_only_where_it_is_compared() -> None:
+    bound, moved = "check: quantile_bounds\natMost: 3", "check: quantile_bounds\nreference: hour_of_week"
+    shared = 1 / (168 * 2)
+    assert chances(contract({"atMost": 1, "per": "P7D"}, [bound, moved])) == [None, shared]
 
 
 def told_period(budget: object) -> str:

@@ -212,6 +212,19 @@ def test_an_estimate_fails_only_beyond_its_error() -> None:
     assert verdict(rule("mean_std_bounds", LONG, of="std", bounds=Bounds(upper=5_000)), values).outcome == "fail"
 
 
+def test_shift_of_a_quantile_is_told_from_chance_and_needs_a_width() -> None:
+    asked = rule("quantile_bounds", DOUBLE, reference="trailing:P7D", bounds=Bounds(upper=0.1))
+    few = verdict(asked, normal(30, mean=21.0), normal(2000))
+    assert few.outcome == "not_checked"
+    assert "too few rows" in few.detail
+    assert "no width" in verdict(asked, [1.0] * 500, [1.0] * 500).detail
+    assert "no reference" in verdict(asked, normal(500)).detail
+    half = verdict(replace(asked, bounds=None), normal(1000, mean=24.0), normal(2000))
+    assert half.outcome == "fail"
+    assert half.observed == pytest.approx(4 / (2 * 0.6745 * 5), abs=0.15), "in widths of the middle half"
+    assert half.rows_at_risk == 1000
+
+
 def normal(count: int, mean: float = 20.0, spread: float = 5.0, seed: int = 0) -> list[float]:
     chance = random.Random(f"{count} {mean} {spread} {seed}")
     return [chance.gauss(mean, spread) for _ in range(count)]
@@ -223,6 +236,17 @@ def normal(count: int, mean: float = 20.0, spread: float = 5.0, seed: int = 0) -
         (rule("outlier_rate", DOUBLE), normal(500), normal(480) + [500.0] * 20),
         (rule("psi_drift", DOUBLE), normal(1000), normal(1000, mean=24.0)),
         (rule("psi_drift", DOUBLE), normal(1000), [99.0] * 1000),
+        (rule("quantile_bounds", DOUBLE, reference="trailing:P7D"), normal(1000), normal(1000, mean=25.0)),
+        (
+            rule("quantile_bounds", DOUBLE, quantile=0.9, reference="hour_of_week", bounds=Bounds(upper=0.5)),
+            normal(1000),
+            normal(1000, spread=9.0),
+        ),
+        (
+            rule("quantile_bounds", DOUBLE, reference="trailing:P7D", bounds=Bounds(upper=0.3)),
+            normal(1000),
+            normal(1000, mean=23.5),
+        ),
         (rule("unit_shift", DOUBLE), normal(500), [value * 1.8 + 32 for value in normal(500, spread=2)]),
         (rule("unit_shift", DOUBLE), normal(500, mean=23), [value * 1000 for value in normal(500)]),
         (rule("unit_shift", DOUBLE), normal(500, mean=15), [value / 25.4 for value in normal(500)]),
@@ -303,7 +327,10 @@ def test_a_metric_is_compared_with_its_history() -> None:
     assert (young.outcome, young.observed) == ("not_checked", 150)
     assert verdict(asked, [101] * 9, history=[(hour, 100.0) for hour in range(24)]).outcome == "pass"
     twice = rule("metric_anomaly", LONG, metric="mean", votes=2)
-    assert verdict(twice, [150] * 9, history=history).outcome == "pass", "ADWIN wants to see it for longer"
+    alone = verdict(twice, [150] * 9, history=history)
+    assert alone.outcome == "pass", "ADWIN wants to see it for longer"
+    assert "does not agree (ADWIN fired 0 times in" in alone.detail
+    assert f"dummies: always {len(history) + 1}, never 0)" in alone.detail
     for vote, outcome in ((True, "fail"), (False, "pass")):
         voted = replace(twice, prepared={SECOND_VOTE: lambda values, vote=vote: vote and values[-1] == 150})
         assert verdict(voted, [150] * 9, history=history).outcome == outcome
