@@ -84,6 +84,8 @@ def _strength(segment: Segment, failed: int) -> float:
 
 def _explained(segment: Segment, other: Segment) -> bool:
     """Return True if `other` says the same: the same rows, or a part of it without being much sharper."""
+    if any(segment.parts.get(column, value) != value for column, value in other.parts.items()):
+        return False  # two values of one column have no row in common, however equal their counts are
     if (segment.rows, segment.rate) == (other.rows, other.rate):
         return True
     shared = all(segment.parts.get(column) == value for column, value in other.parts.items())

@@ -192,6 +192,23 @@ def test_dismissed_advice_keeps_still_when_the_alert_comes_again(stack: Embedded
         decide(stack.settings, DATASET, "nothing", "done", by="ana")
 
 
+def test_alert_of_a_file_gets_rows_to_look_at_and_advice(stack: EmbeddedStack, contract: Contract) -> None:
+    file = "ab" * 8
+    with Warehouse(stack.settings) as warehouse:
+        warehouse.execute(
+            "INSERT INTO headrace.quarantine (dataset, _file, _row, stage) "
+            f"SELECT '{DATASET}', '{file}', number + 3, 'read' FROM numbers(9)"
+        )
+    of_file = {"rule": "rejected_share", "clock": "file", "window_start": None, "window_end": None, "file": file}
+    reasons = {"reasons": {"too_few_fields": 9}, "rows_at_risk": 9, "rows": 20, "subject": "9" * 32}
+    told = tell(stack, alert_of(contract, "9" * 32, **of_file, **reasons), lambda one: bool(one["advice_id"]))
+    assert [one["row"] for one in told["samples"]] == [3, 4, 5, 6, 7]
+    advice = fold(ours(stack, ADVICE))[told["advice_id"]]
+    assert (advice["symptom"], advice["rows_at_risk"]) == ("release_regression", 9)
+    over = alert_of(contract, "8" * 32, **of_file, subject="9" * 32, state="resolved", rows_at_risk=0)
+    assert tell(stack, over, lambda one: bool(one["advice_id"]))["samples"] == told["samples"]
+
+
 def window_of(contract: Contract, start: int, observed: float, **changed: Any) -> dict[str, Any]:
     """Return a closed day with one verdict."""
     verdict = {

@@ -19,7 +19,7 @@ from headrace.schemas.contract import Contract, parse_contract
 from headrace.schemas.sql_text import literal, table_name
 from headrace.sinks.ddl import apply_ddl
 from headrace.sinks.tables import create_table
-from headrace.stream_processors.evidence import Investigator, Window, finding_of
+from headrace.stream_processors.evidence import SAMPLES, Investigator, Window, finding_of
 from headrace.stream_processors.steps.advice import Advice, advice_record, ranked, rule_gain
 from headrace.stream_processors.steps.advise import advise
 from headrace.stream_processors.survey import Surveyor
@@ -68,7 +68,10 @@ schema:
         logicalType: string
         quality:
           - {{id: cities, type: custom, engine: headrace, implementation: "{cities}"}}
-      - {{name: note, logicalType: string}}
+      - name: note
+        logicalType: string
+        quality:
+          - {{id: leak, type: custom, engine: headrace, implementation: "check: pii_leak\\natMost: 0"}}
 """
 MADE = {
     "late": "check: late_rate\\nafter_secs: 3600\\natMost: 1\\nunit: percent",
@@ -223,7 +226,7 @@ SEEDS = [
     ),
     Seed(
         "personal", where(pl.col("reading") % 50 == 0, "note", pl.lit("ann@example.org")), "personal_data", "",
-        "email in 120 of 6,000 values", "People's data", "Tag note pii", 120,
+        "email in 120 of 6,000 values", "People's data", "Tag note pii", 120, measured_by="leak",
     ),
 ]  # fmt: skip
 
@@ -316,6 +319,25 @@ def gain(contract: Contract, seed: Seed, advice: Advice) -> float:
     if seed.measured_by:
         return 100 * 0.5 / whole
     return 100 * min(1.0, advice.rows_at_risk / ROWS) / (whole + 1)
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "plant", "rows"),
+    [
+        ("drift", where(DEVICE_3 & LAST_DAY, "value", pl.col("value") + 100), 100),
+        ("leak", where(DEVICE_3 & LAST_DAY, "note", pl.lit("ann@example.org")), 100),
+        ("unit", where(pl.col("device").is_in(["D3", "D4", "D5"]) & LAST_DAY, "value", pl.col("value") * 1_000), 300),
+    ],
+)
+def test_rows_behind_a_finding_that_counts_no_rows_are_found(
+    warehouse: Warehouse, rule_id: str, plant: Plant, rows: int
+) -> None:
+    contract = stored(warehouse, f"behind_{rule_id}", plant(base()), ())
+    rule = next(one for one in contract.checks if one.id == rule_id)
+    found = Investigator(warehouse).of_rule(contract, rule, Window(FIRST + (DAYS - 1) * DAY, FIRST + DAYS * DAY))
+    assert "device=D3" in [one.name for one in found.segments]
+    assert sum(one.rows for one in found.segments if set(one.parts) == {"device"}) == rows
+    assert (found.file, len(found.samples)) == (f"{DAYS:016}", SAMPLES)
 
 
 def test_sound_data_call_for_nothing(warehouse: Warehouse) -> None:

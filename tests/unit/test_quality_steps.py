@@ -179,6 +179,11 @@ def test_combination_is_named_only_where_it_is_sharper() -> None:
     assert rank([one, sharp], 500, 30_000)[0].name == "origin=EWR, carrier=EV"
 
 
+def test_two_sources_with_equal_counts_are_both_named() -> None:
+    twice = [Counted({"device": name}, 100, 100) for name in ("D3", "D4")]
+    assert [segment.name for segment in rank(twice, 200, 1_000)] == ["device=D3", "device=D4"]
+
+
 def test_small_support_is_no_finding() -> None:
     assert rank([Counted({"a": "b"}, 4, 4)], 4, 10_000) == []
     assert rank([Counted({"a": "b"}, 4, 4)], 0, 10_000) == []

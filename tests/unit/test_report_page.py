@@ -85,6 +85,7 @@ def advice(**changed: Any) -> dict[str, Any]:
     return (
         named
         | {"evidence": ["e"], "cause": "c", "action": "do", "owner": "o", "rows_at_risk": 7, "expected_gain": 1.5}
+        | {"confidence": 0.62, "measured": "", "query": "SELECT 1"}
         | changed
     )
 
@@ -347,3 +348,11 @@ def test_page_of_no_dataset_reads() -> None:
 
 def test_void_elements_and_attributes_are_written_as_html_has_them() -> None:
     assert element("rect", x=1, class_="a", aria_label=None) == '<rect x="1" class="a"/>'
+
+
+def test_card_of_advice_tells_confidence_query_and_what_following_it_did() -> None:
+    page = report_page(data(advice=[advice(state="moved", measured="30 % before, 1 % after: it moved")]))
+    for told in ("62%", "30 % before, 1 % after: it moved", "SELECT 1"):
+        assert told in page
+    hidden = report_page(data(advice=[advice(query="SELECT mass")], mask=Mask({"mass"})))
+    assert "SELECT mass" not in hidden, "a query of a field that is not shown may hold its values"

@@ -111,10 +111,13 @@ def _advice_card(one: Mapping[str, Any], known: set[str]) -> Markup:
         ("who", one["owner"] or "-"),
         ("rows at risk", number(one["rows_at_risk"])),
         ("would win", f"{number(one['expected_gain'])} points of score"),
+        ("confidence", f"{one['confidence']:.0%}"),
         ("state", one["state"]),
+        ("measured", one["measured"]),
     ]
     pairs = joined(joined([element("dt", name), element("dd", value)]) for name, value in facts if value)
-    evidence = element("ul", *(element("li", text) for text in one["evidence"][:8]), class_="plain")
+    query = [element("li", "asked as: ", element("code", one["query"]))] if one["query"] else []
+    evidence = element("ul", *(element("li", text) for text in one["evidence"][:8]), *query, class_="plain")
     return element(
         "article",
         element("h3", one["action"]),

@@ -48,7 +48,7 @@ class Mask:
         hidden = self.covers(found["field"]) or self.quotes(found["segment"])
         evidence = [f"{found['rows_at_risk']} rows concerned; {HIDDEN}"] if hidden else found["evidence"]
         texts = {} if hidden else {name: self.sentence(found[name]) for name in ("cause", "action")}
-        kept = {"segment": ""} | dict.fromkeys(("cause", "action"), HIDDEN) if hidden else {}
+        kept = {"segment": "", "query": ""} | dict.fromkeys(("cause", "action"), HIDDEN) if hidden else {}
         return {**found, **texts, **kept, "evidence": [self.sentence(text) for text in evidence]}
 
     def unchecked(self, text: str, rules: Mapping[str, str]) -> str:
