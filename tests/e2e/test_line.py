@@ -18,6 +18,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from headrace.core.child import wait_until
 from headrace.core.guarded import guarded_command
+from headrace.testing.guide import alert_consumer, lines_of
 from headrace.testing.line import HEADRACE, RunningLine
 
 pytestmark = pytest.mark.stack
@@ -133,6 +134,9 @@ def test_damaged_file_raises_an_alert_that_any_consumer_can_read(line: RunningLi
     alerts = [json.loads(text) for text in seen()]
     assert {alert["rule"] for alert in alerts} == {"file_partial", "rejected_share"}
     assert all(alert["file_name"] == "damaged.csv" and alert["hint"] for alert in alerts)
+    # The guide's own program, with Confluent's client as it is.
+    texts = {f"{alert['severity']} {alert['message']} {alert['hint']}" for alert in alerts}
+    lines_of(alert_consumer(line.settings), lambda printed: texts <= set(printed), 60)
 
 
 @contextmanager

@@ -107,6 +107,17 @@ def check_alerts(line: RunningLine, flood: Flood, parts: tuple[str, ...]) -> Non
     assert len(contents) == len({alert["alert_id"] for alert in found}) == len(expected), "repeats of an alert differ"
     if not MAY_REPEAT_ALERTS & set(parts):
         assert max(times.values()) == 1, f"{parts} were killed, and alerts came again: {times}"
+    check_stored_alerts(line, flood.dataset, {alert["alert_id"] for alert in found})
+
+
+def check_stored_alerts(line: RunningLine, dataset: str, expected: set[str]) -> None:
+    """Count the alerts as docs/guide/alerts.md says: the view has each id once, however often it was published."""
+
+    def ids() -> list[str]:
+        return line.column(f"SELECT alert_id FROM headrace.alerts WHERE dataset = '{dataset}' ORDER BY alert_id")
+
+    assert wait_until(lambda: set(ids()) == expected, 60, every_secs=0.5), ids()
+    assert ids() == sorted(expected), "the warehouse counts an alert twice"
 
 
 def rows_of(line: RunningLine, table: str, where: str) -> list[tuple[str, int]]:
