@@ -57,7 +57,7 @@ def test_line_with_both_passwords_takes_a_file_and_answers_its_commands(told: di
     assert told["sql SELECT count(), sum(grams) FROM headrace.fruit"].split()[-2:] == ["200", str(sum(range(100, 300)))]
     assert json.loads(told["alerts --json"].splitlines()[0])["rule"] == "rejected_share"
     assert {part["state"] for part in json.loads(told["status --json"])["services"].values()} == {"running"}
-    assert "200 stored rows" in told["check fruit"]
+    assert "by arrival time, 200 rows" in told["check fruit"]
     assert "headrace.fruit" in told["trace fruit.csv:0"]
 
 
