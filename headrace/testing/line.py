@@ -1,7 +1,6 @@
 """A whole line as a user starts it, for end-to-end tests, failure tests and the bench: `headrace up` on free ports."""
 
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -12,16 +11,23 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import psutil
 
+from headrace.cli.files import entries_of
 from headrace.core.child import wait_until
 from headrace.core.guarded import guarded_command
+from headrace.errors import ServiceUnreachable
 from headrace.runtime.home import read_report
+from headrace.runtime.status import stack_status
+from headrace.schemas.ledger import receipt
+from headrace.schemas.topics import LEDGER
 from headrace.settings import Settings
+from headrace.transport.kafka import CompactedTopic
 
 # Root passes over file permissions; a line that tests start must not.
 AS_PERMITTED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
@@ -45,6 +51,7 @@ class RunningLine:
         self.environment |= environment or {}
         self.settings = Settings(home=self.home)
         self._up: subprocess.Popen[bytes] | None = None
+        self._ledger: CompactedTopic | None = None
 
     def __enter__(self) -> "RunningLine":
         """Start and return when everything is ready. The line dies with this process, whatever becomes of that."""
@@ -73,6 +80,7 @@ class RunningLine:
         if self._up is None:
             raise RuntimeError("the line is stopped already, or was never started")
         up, self._up = self._up, None
+        self.forget_services()
         up.send_signal(number)
         try:
             return up.wait(_STOP_SECS)
@@ -88,8 +96,15 @@ class RunningLine:
             if code and error is None:
                 raise RuntimeError(f"headrace up: exit {code} when it was stopped\n{self.output()}")
         finally:
+            self.forget_services()
             if self._temporary:
                 self._temporary.cleanup()
+
+    def forget_services(self) -> None:
+        """Leave what was opened to look at the line; a line that starts again may have other ports."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
 
     def headrace(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a headrace command on this home; raises RuntimeError with its output if it fails and `check` is set."""
@@ -101,9 +116,8 @@ class RunningLine:
         return done
 
     def status(self) -> dict[str, Any]:
-        """Return what `headrace status --json` says, also while a part is down (it exits with 1 then)."""
-        found: dict[str, Any] = json.loads(self.headrace("status", "--json", check=False).stdout)
-        return found
+        """Return what `headrace status --json` says, without a process for each look."""
+        return dict(stack_status(self.settings))
 
     def pid(self, name: str) -> int:
         """Return the process id of a service or stage, 0 while it is not there."""
@@ -143,18 +157,18 @@ class RunningLine:
         return hashlib.sha256(content).hexdigest()
 
     def receipts(self, dataset: str = "") -> list[dict[str, Any]]:
-        """Return what `headrace files --json` says."""
-        chosen = ["--dataset", dataset] if dataset else []
-        found: list[dict[str, Any]] = json.loads(self.headrace("files", "--json", *chosen).stdout)
-        return found
+        """Return what `headrace files --json` says, without a process for each look."""
+        if self._ledger is None:
+            self._ledger = CompactedTopic(self.settings.kafka_client(), LEDGER)
+        return [dict(receipt(one)) for one in entries_of(self._ledger.refresh()) if dataset in {"", one.dataset}]
 
     def final_receipts(self, dataset: str, files: int, limit_secs: float = 90.0) -> list[dict[str, Any]]:
         """Wait until `files` files of a dataset have their final receipt, and return the receipts."""
         found: list[dict[str, Any]] = []
 
         def all_final() -> bool:
-            done = self.headrace("files", "--json", "--dataset", dataset, check=False)
-            found[:] = json.loads(done.stdout) if done.returncode == 0 else []
+            with suppress(ServiceUnreachable):  # a test may have killed Kafka
+                found[:] = self.receipts(dataset)
             return sum(map(is_final, found)) >= files
 
         wait_for(all_final, limit_secs, lambda: f"{files} final receipts of {dataset}; there are {found}", 0.2)
