@@ -31,9 +31,9 @@ process.main()
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def own() -> Iterator[EmbeddedStack]:
-    """A Kafka and a registry of these tests' own: what they write to the topic stays there."""
+    """A Kafka and a registry of one test's own: what it writes to the topic stays there."""
     with EmbeddedStack(("kafka", "registry")) as running:
         yield running
 

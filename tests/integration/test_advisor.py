@@ -174,7 +174,7 @@ def test_alert_says_where_it_was_until_it_is_resolved(stack: EmbeddedStack, cont
     # Another advisor than the one that saw it open: it goes on from the topic.
     calm = {"window_start": STORM + 20 * DAY, "window_end": STORM + 21 * DAY, "observed": 1.0, "rows_at_risk": 0}
     resolved = alert_of(contract, "f" * 32, subject="e" * 32, state="resolved", **calm)
-    told = tell(stack, resolved, lambda one: bool(one["advice_id"]))
+    told = tell(stack, resolved, lambda one: bool(one["samples"]))
     for name in ("segments", "samples", "advice_id", "file", "file_name", "trace_id"):
         assert told[name] == opened[name], name
     assert (told["state"], told["rows_at_risk"]) == ("resolved", 0)

@@ -89,9 +89,9 @@ class Members:
         wanted = {name: folded(self.fed[name]) for name in self.names}
         wait_for(
             lambda: all(wanted[name].keys() <= windows_told(self.settings, name).keys() for name in self.names),
-            90,
+            150,
             lambda: f"all windows; {[len(windows_told(self.settings, name)) for name in self.names]}",
-            1.0,
+            2.0,
         )
 
 
@@ -99,11 +99,11 @@ class Members:
 def test_members_that_leave_and_die_and_come_back_count_every_window_once(stack: EmbeddedStack) -> None:
     members = Members(stack.settings)
     try:
-        members.feed(40)
-        members.wait(0, 1)
         members.feed(20)
+        members.wait(0, 1)
+        members.feed(10)
         end(members.apps[1])
-        members.feed(30)
+        members.feed(16)
         members.wait(0)
         members.apps[1] = start_member(stack.settings, 1)
         members.feed(20)
