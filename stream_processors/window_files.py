@@ -65,8 +65,9 @@ class Files:
         self._table, self._index, self._plan = table, index, plan
 
     def told(self) -> Told:
-        """Return what was told before this delta."""
-        return Told(self._table.get(told_key(self._plan.dataset)))
+        """Return what was told up to now: a repeat after a kill finds the same, whatever was written of it before."""
+        key = told_key(self._plan.dataset)
+        return Told(self._plan.puts.get(key) or self._table.get(key))
 
     def count(self, delta: Mapping[str, Any]) -> None:
         """Add what the judge says of a file."""

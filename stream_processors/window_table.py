@@ -244,12 +244,14 @@ class WindowTable:
             self._index.forget(key)
 
     def unknown_laws(self, laws: Laws) -> list[tuple[str, str]]:
-        """Return the contracts, by dataset and version, that open windows wait for and nobody has got yet."""
+        """Return the contracts, by dataset and version, that windows wait for and nobody has got yet.
+
+        Those are of open windows, and of empty ones of a dataset all of whose windows are closed.
+        """
         wanted = set()
         for clock, held in list(self._index.held.items()):
-            if waiting := self._index.open_windows(clock):
-                wanted.add((clock[0], self._clocks(clock[0]).version))
-                wanted |= {(clock[0], held[start].version) for start in waiting}
+            wanted.add((clock[0], self._clocks(clock[0]).version))
+            wanted |= {(clock[0], held[start].version) for start in self._index.open_windows(clock)}
         return sorted(found for found in wanted if found[1] and found not in laws)
 
     def due(self, now: int, laws: Laws) -> list[tuple[str, str]]:

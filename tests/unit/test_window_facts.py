@@ -312,3 +312,27 @@ def test_parts_that_an_earlier_version_wrote_can_be_read() -> None:
     fastavro.schemaless_writer(stream, fastavro.parse_schema(earlier), vars(whole))
     assert Part.unpack(stream.getvalue()) == whole
     assert json.loads(json.dumps(Part.unpack(replace(whole, receipts={"a": "{}"}).pack()).receipts)) == {"a": "{}"}
+
+
+def test_a_contract_is_asked_for_after_a_restart_although_every_window_is_closed() -> None:
+    line = Line(law(CheckRule("volume", "row_count", bounds=Bounds(lower=1), unit=Unit.ROWS), silence=True))
+    line.feed(1, delta(window(ARRIVAL_HOUR, "arrival")))
+    line.feed(HOUR + 60, delta(stage=TICK, rows=0, rejected=0))
+    again = line.restarted()
+    assert again.unknown_laws({}) == [("orders", "1")]
+    assert again.unknown_laws(line.laws) == []
+
+
+def test_a_window_that_is_closed_by_a_message_with_a_new_schema_is_the_same_after_a_kill() -> None:
+    rule = CheckRule("match", "schema_match", types={"mass": FieldType.LONG})
+    cells = {"match": {"fields": pack_cell(Tally({"compared": 10}))}}
+    lines = [Line(law(rule)), Line(law(rule))]
+    for line, kills in zip(lines, (False, True), strict=True):
+        line.feed(1, delta(window(ARRIVAL_HOUR, "arrival", cells=cells)))
+        line.windows.schemas[9] = record_schema(mass=FieldType.LONG, extra=FieldType.LONG)
+        for stop in range(20 if kills else 0):
+            line.feed(HOUR + 60, tell(schema_id=9), entries=stop)
+            line.windows.schemas[9] = record_schema(mass=FieldType.LONG, extra=FieldType.LONG)
+        line.feed(HOUR + 60, tell(schema_id=9))
+    assert lines[0].records == lines[1].records
+    assert "registered: extra is new" in verdicts(lines[0], ARRIVAL_HOUR)["match"]["detail"]
