@@ -50,8 +50,8 @@ def longer_judgements(
 ) -> list[Judgement]:
     """Return the verdicts on windows of `size_secs`, oldest first, from closed windows of one clock, oldest first.
 
-    A rule has none where its figures say nothing of the longer window: where they depend on the order of rows, or where
-    one of its windows was closed by a contract that kept other figures for it, or none.
+    A rule has none where its figures say nothing of the longer window: where they depend on the order of rows, where
+    one of its windows was closed by a contract that kept other figures for it, or none, or where several closed them.
     """
     states = longer(windows, size_secs, contract.checks)
     members = {start: list(found) for start, found in groupby(windows, lambda one: one.start // size_secs * size_secs)}
@@ -77,11 +77,14 @@ def _obstacle(rule: CheckRule, windows: Sequence[Kept], by_version: ByVersion) -
             return ""
     except Exception:  # as above: its verdict tells it
         return ""
-    for version in sorted({one.version for one in windows}):
+    versions = sorted({one.version for one in windows})
+    for version in versions:
         law = by_version(version)
         kept = next((one for one in law.checks if one.id == rule.id), None) if law else None
         if not same_figures(rule, kept):
             return f"contract {version}, which a window was closed by, kept no figures for this demand"
+    if len(versions) > 1:
+        return f"its windows were closed by contracts {', '.join(versions)}, whose figures are not put together"
     return ""
 
 
