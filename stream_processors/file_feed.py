@@ -8,6 +8,7 @@ skipped copy at once. Of datasets without rules about files nothing is told.
 import json
 import os
 import stat
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from headrace.observability.events import emit
 from headrace.observability.window_events import SchemaUnreadable
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore
-from headrace.schemas.ledger import FileEntry, read_entry
+from headrace.schemas.ledger import OPEN_STATES, FileEntry, read_entry
 from headrace.schemas.record import RecordSchema
 from headrace.schemas.registry import Registry
 from headrace.schemas.sql_text import table_name
@@ -73,7 +74,10 @@ class Due:
 
 
 class FileFeed:
-    """Finds what is to be told of files. Calls block, and raise ServiceUnreachable; for one thread."""
+    """Finds what is to be told of files. Calls block, and raise ServiceUnreachable.
+
+    For one thread; another one may ask what is in flight meanwhile.
+    """
 
     def __init__(self, settings: Settings, *, late_secs: float = LATE_SECS) -> None:
         self._settings, self._late_secs = settings, late_secs
@@ -83,6 +87,7 @@ class FileFeed:
         self._schema_ids: dict[str, tuple[float, int | None]] = {}
         self._entries: dict[str, dict[str, FileEntry]] = {}
         self._seen: dict[str, bytes] = {}
+        self._reading = threading.Lock()
 
     def close(self) -> None:
         """Leave the ledger, the contracts and the registry."""
@@ -92,11 +97,24 @@ class FileFeed:
 
     def refresh(self) -> None:
         """Read what changed in the ledger."""
-        for key, message in self._ledger.refresh().items():
-            if self._seen.get(key) is not message:
-                self._seen[key] = message
-                entry = read_entry(message)
-                self._entries.setdefault(entry.dataset, {})[key] = entry
+        with self._reading:
+            for key, message in self._ledger.refresh().items():
+                if self._seen.get(key) is not message:
+                    self._seen[key] = message
+                    entry = read_entry(message)
+                    self._entries.setdefault(entry.dataset, {})[key] = entry
+
+    def in_flight(self, dataset: str) -> bool:
+        """Return True if a file of a dataset is being read, or has rows that no receipt proves yet."""
+        return any(is_in_flight(entry) for entry in list(self._entries.get(dataset, {}).values()))
+
+    def is_idle(self, dataset: str) -> bool:
+        """Return True if the ledger says now that nothing of a dataset is in flight; False if it cannot be asked."""
+        try:
+            self.refresh()
+        except ServiceUnreachable:
+            return False
+        return not self.in_flight(dataset)
 
     def look(
         self, wanted: Mapping[str, tuple[str, Told]], now: float
@@ -192,6 +210,11 @@ class FileFeed:
         except SchemaRefused as error:
             emit(SchemaUnreadable(schema_id=schema_id, cause=str(error)))
             return None
+
+
+def is_in_flight(entry: FileEntry) -> bool:
+    """Return True if rows of a file may not be judged yet: it is being read, or its receipt is not proved."""
+    return entry.state in OPEN_STATES or (entry.provable and not entry.final)
 
 
 @dataclass(frozen=True)

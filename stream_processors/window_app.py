@@ -39,7 +39,7 @@ from headrace.stream_processors.steps.pins import facts_values
 from headrace.stream_processors.steps.window_record import fitted, window_key
 from headrace.stream_processors.window_law import Law, LawNeeded, Laws, SchemaNeeded, law_of
 from headrace.stream_processors.window_plan import Plan, Source
-from headrace.stream_processors.window_table import TICK, WindowTable
+from headrace.stream_processors.window_table import WindowTable, tick_of
 
 _LARGEST = MAX_MESSAGE_BYTES - 64 * 1024
 _TICK_SECS = 15.0
@@ -183,8 +183,10 @@ class WindowFlow:
         due = [found for found in self._book.due(int(now), self._laws) if self._waited(found[0], now)]
         due = [found for found in due if self._owns(found[0])]
         for dataset, version in due:
-            await self._send(dataset, _tick_of(dataset, version))
             self._ticked[dataset] = now
+            idle = await asyncio.to_thread(self._feed.is_idle, dataset)
+            if idle or (dataset, version) in self._book.due(int(now), self._laws, empty=False):
+                await self._send(dataset, tick_of(dataset, version, idle=idle))
 
     async def tell_files(self) -> None:
         """Send what is known of files and schemas through the topic that orders everything, if it is new."""
@@ -222,10 +224,6 @@ class WindowFlow:
 
 def _raw_topic(app: faust.App, name: str) -> Any:
     return app.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw")
-
-
-def _tick_of(dataset: str, version: str) -> dict[str, Any]:
-    return facts_values(dataset, version, {}) | {"stage": TICK, "facts": ""}
 
 
 def _framed(schema_id: int, key: str, record: dict[str, Any]) -> bytes:

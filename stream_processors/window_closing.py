@@ -70,6 +70,7 @@ class Closings:
     ) -> None:
         self.plan = plan
         self.parts: dict[tuple[Clock, int], dict[str, bytes]] = {}
+        self.ends: dict[Clock, dict[int, int]] = {}
         self._table, self._index, self._laws, self._silenced = table, index, laws, silenced
         self._pieces: dict[tuple[Clock, PieceName], Piece] = {}
         self._changed: set[tuple[Clock, PieceName]] = set()
@@ -98,17 +99,29 @@ class Closings:
     def close(self, clock: Clock, late: Mapping[int, Part], watermark: int, silence: Silence) -> None:
         """Close the windows that the watermark has passed, and revise those that late parts came for, in order."""
         mine = {start for known, start in self.parts if known == clock}
-        waiting = {*self._index.open_windows(clock), *mine}
-        empty = silence.missing(waiting, watermark)
+        states = {start: self._state(clock, start) for start in sorted(mine)}
+        laws = {
+            start: self._law(clock, states[start].version if start in mine else self._index.held[clock][start].version)
+            for start in sorted({*self._index.open_windows(clock), *mine})
+        }
+        waiting = {start: start + law.spec.size_secs for start, law in laws.items()}
+        empty = silence.missing(waiting, self.closed_after(clock, silence.through), watermark)
         for start in sorted({*waiting, *empty}):
             if start in empty:
                 self._judge(clock, start, WindowState(), silence.law, None, watermark)
-                continue
-            state = self._state(clock, start) if start in mine else None
-            version = state.version if state else self._index.held[clock][start].version
-            law = self._law(clock, version)
-            if start in late or start + law.spec.size_secs <= watermark:
-                self._judge(clock, start, state or self._state(clock, start), law, late.get(start), watermark)
+            elif start in late or waiting[start] <= watermark:
+                state = states.get(start) or self._state(clock, start)
+                self._judge(clock, start, state, laws[start], late.get(start), watermark)
+
+    def closed_after(self, clock: Clock, moment: int | None) -> dict[int, int]:
+        """Return the windows from a moment on that earlier deltas closed: the end of each by its start."""
+        return {
+            start: start + name.size
+            for name in self._index.pieces.get(clock, ())
+            if moment is not None and name.end > moment
+            for start, one in self._piece(clock, name).items()
+            if start >= moment and one.offset < self.plan.source.offset
+        }
 
     def _law(self, clock: Clock, version: str) -> Law:
         return law_for(self._laws, clock[0], version)
@@ -155,6 +168,7 @@ class Closings:
         if not repeated:
             self._note_closed(clock, closed, state, evaluated)
         self.plan.closed.setdefault(clock, set()).add(start)
+        self.ends.setdefault(clock, {})[start] = end
         self._carried[clock] = learned(self._carried_of(clock), law.rules, state)
         self._learn_references(clock, closed, state if late is None else WindowState([late]), law)
 

@@ -8,14 +8,14 @@ written yet is made.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from headrace.core.vocabulary import Stage
 from headrace.schemas.record import RecordSchema
 from headrace.stream_processors.steps.closed_windows import Ranges, unpack_piece, with_range, within
-from headrace.stream_processors.steps.pins import pinned_parts
+from headrace.stream_processors.steps.pins import facts_values, pinned_parts
 from headrace.stream_processors.steps.window_profile import ARRIVAL_CLOCK, EVENT_CLOCK
 from headrace.stream_processors.steps.window_slots import MOST_PARTS, PIECE_BYTES, base_slots, delta_slot, sorted_out
 from headrace.stream_processors.steps.window_state import Part, WindowState
@@ -48,7 +48,8 @@ class Clocks:
     """How far a dataset's clocks have come, and which windows were forgotten.
 
     `high` is the greatest start of an event window seen, `seen` the greatest publish time in seconds. By clock
-    `newest` is the newest closed window, and `quiet` how many empty ones were closed last.
+    `through` is the moment up to which windows were closed, empty ones too where those are, and `quiet` how many empty
+    ones were closed last.
     """
 
     offset: int = -1
@@ -56,13 +57,16 @@ class Clocks:
     seen: int = 0
     version: str = ""
     gone: dict[str, Ranges] = field(default_factory=dict)
-    newest: dict[str, int] = field(default_factory=dict)
+    through: dict[str, int] = field(default_factory=dict)
     quiet: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def unpack(cls, data: bytes | None) -> "Clocks":
         """Return the clocks of an entry; of None those of a dataset that was never seen."""
-        return cls(**json.loads(data)) if data else cls()
+        values = json.loads(data or b"{}")
+        # Tables of before have the start of the newest closed window: the next one begins after it.
+        before = {clock: start + 1 for clock, start in values.pop("newest", {}).items()}
+        return cls(**({"through": before} | values))
 
     def watermark(self, clock: str, law: Law) -> int | None:
         """Return up to when a clock's windows are held to be complete, in seconds.
@@ -73,15 +77,27 @@ class Clocks:
             return self.seen - ARRIVAL_GRACE_SECS
         return None if self.high is None else min(self.high, self.seen) - law.spec.lateness_secs
 
-    def silence(self, clock: str, law: Law) -> Silence:
-        """Return the empty windows of a clock, none of them looked for yet."""
-        return Silence(law, self.newest.get(clock), self.quiet.get(clock, 0))
+    def silence(self, clock: str, law: Law, *, idle: bool = True) -> Silence:
+        """Return the empty windows of a clock, none of them looked for yet.
 
-    def note_closed(self, clock: str, starts: Iterable[int], silence: Silence) -> None:
-        """Take the windows in that were closed."""
-        known = [*starts, *([self.newest[clock]] if clock in self.newest else [])]
-        if known:
-            self.newest[clock] = max(known)
+        Records arrive before they are judged: a window of arrival is empty only if nothing is on its way.
+        """
+        return Silence(law, self.through.get(clock), self.quiet.get(clock, 0), clock == ARRIVAL_CLOCK and not idle)
+
+    def note_closed(self, clock: str, ends: Mapping[int, int], silence: Silence) -> None:
+        """Take the windows in that were closed, or were before: the end of each by its start.
+
+        Where empty ones between them were held back, the moment does not come past the first of those.
+        """
+        through, size = self.through.get(clock), silence.law.spec.size_secs
+        if ends and silence.held and silence.law.sees_silence:
+            through = min(ends.values()) if through is None else through
+            while (following := -(-through // size) * size) in ends:
+                through = ends[following]
+        elif ends:
+            through = max(ends.values()) if through is None else max(through, *ends.values())
+        if through is not None:
+            self.through[clock] = through
         self.quiet[clock] = self.quiet.get(clock, 0) + len(silence.closed)
 
 
@@ -140,7 +156,7 @@ class WindowTable:
             clocks.high = max(starts) if clocks.high is None else max(clocks.high, *starts)
         for clock_name in CLOCKS:
             mine = {start: part for (name, start), part in sorted(added.items()) if name == clock_name}
-            self._close(clock_name, mine, clocks, closings, law)
+            self._close(clock_name, mine, clocks, closings, clocks.silence(clock_name, law, idle=is_idle(delta)))
         closings.write()
         plan.puts[dataset_key(dataset)] = json_bytes(vars(clocks))
         return plan
@@ -161,22 +177,25 @@ class WindowTable:
             files.count(delta)
         return _added(source, delta, law)
 
-    def _close(self, clock_name: str, mine: dict[int, Part], clocks: Clocks, closings: Closings, law: Law) -> None:
+    def _close(
+        self, clock_name: str, mine: dict[int, Part], clocks: Clocks, closings: Closings, silence: Silence
+    ) -> None:
         """Put the parts of one clock into their windows, and close what its watermark has passed."""
         plan = closings.plan
         clock = plan.dataset, clock_name
         if any(part.rows for part in mine.values()):
-            clocks.quiet[clock_name] = 0
-        silence = clocks.silence(clock_name, law)
+            clocks.quiet[clock_name] = silence.quiet = 0
         late = self._put_parts(clock, mine, clocks, closings)
-        watermark = clocks.watermark(clock_name, law)
+        watermark = clocks.watermark(clock_name, silence.law)
         if watermark is not None:
             closings.close(clock, late, watermark, silence)
-        clocks.note_closed(clock_name, plan.closed.get(clock, ()), silence)
+        if ends := closings.ends.get(clock):
+            clocks.note_closed(clock_name, closings.closed_after(clock, silence.through) | ends, silence)
         if silence.left_out:
             plan.left_out[clock_name] = silence.left_out
         for first, end in closings.forget(clock):
             clocks.gone[clock_name] = with_range(clocks.gone.get(clock_name, []), first, end)
+            clocks.through[clock_name] = max(clocks.through.get(clock_name, end), end)
 
     def _schema(self, schema_id: int) -> RecordSchema | None:
         if schema_id not in self.schemas:
@@ -254,10 +273,10 @@ class WindowTable:
             wanted |= {(clock[0], held[start].version) for start in self._index.open_windows(clock)}
         return sorted(found for found in wanted if found[1] and found not in laws)
 
-    def due(self, now: int, laws: Laws) -> list[tuple[str, str]]:
+    def due(self, now: int, laws: Laws, *, empty: bool = True) -> list[tuple[str, str]]:
         """Return the datasets, with the contract of each, that have windows which the time (seconds) closes by itself.
 
-        A window whose contract is not at hand is not due.
+        A window whose contract is not at hand is not due. Without `empty` those without any record do not count.
         """
         found: dict[str, str] = {}
         for clock, held in list(self._index.held.items()):
@@ -267,13 +286,23 @@ class WindowTable:
                 continue
             clocks.seen = max(clocks.seen, now)
             watermark = clocks.watermark(clock[1], law)
-            if watermark is not None and clocks.silence(clock[1], law).due(watermark):
+            if empty and watermark is not None and clocks.silence(clock[1], law).due(watermark):
                 found[clock[0]] = clocks.version
             for start in self._index.open_windows(clock):
                 own = laws.get((clock[0], held[start].version or clocks.version))
                 if own is not None and watermark is not None and start + own.spec.size_secs <= watermark:
                     found[clock[0]] = clocks.version
         return sorted(found.items())
+
+
+def tick_of(dataset: str, version: str, *, idle: bool) -> dict[str, Any]:
+    """Return the message that tells the time, and with `idle` that no file of the dataset is on its way."""
+    return facts_values(dataset, version, {"idle": idle}) | {"stage": TICK}
+
+
+def is_idle(delta: Mapping[str, Any]) -> bool:
+    """Return True for a tick that says that no file of its dataset was on its way when it was sent."""
+    return delta["stage"] == TICK and bool(json.loads(delta.get("facts") or "{}").get("idle"))
 
 
 def _added(source: Source, delta: Mapping[str, Any], law: Law) -> dict[tuple[str, int], Part]:

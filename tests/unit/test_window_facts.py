@@ -4,14 +4,18 @@ import io
 import json
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import fastavro
 import polars as pl
 import pytest
 
+from headrace.core.vocabulary import FileState
 from headrace.schemas.check_rules import Bounds, CheckRule, Unit, WindowSpec
+from headrace.schemas.ledger import new_entry
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
+from headrace.stream_processors.file_feed import is_in_flight
 from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.sketches.seen import LastSeen
 from headrace.stream_processors.sketches.tally import Tally
@@ -23,7 +27,7 @@ from headrace.stream_processors.steps.window_known import compared_rules
 from headrace.stream_processors.steps.window_state import FIELDS, Part
 from headrace.stream_processors.window_law import Law, Laws, SchemaNeeded
 from headrace.stream_processors.window_silence import MOST_EMPTY
-from headrace.stream_processors.window_table import TICK
+from headrace.stream_processors.window_table import tick_of
 from headrace.testing.window_line import BASE, HOUR, NOW, Line
 
 ARRIVAL_HOUR = (NOW - BASE) // HOUR
@@ -51,6 +55,10 @@ def receipt(name: str, moment: int, *, final: bool = True, **changes: Any) -> di
     return {"moment": moment, "final": final, "facts": vars(replace(known, **changes))}
 
 
+def tick(*, idle: bool = True) -> dict[str, Any]:
+    return tick_of("orders", "1", idle=idle) | {"windows": []}
+
+
 def tell(*receipts: dict[str, Any], **more: Any) -> dict[str, Any]:
     return facts_values("orders", "1", {"files": list(receipts)} | more)
 
@@ -74,7 +82,7 @@ def told_line(*receipts: dict[str, Any], laws: Laws | None = None) -> Line:
     line = Line(laws or law(*OF_FILES))
     line.feed(1, delta(window(ARRIVAL_HOUR, "arrival")))
     line.feed(2, tell(*receipts))
-    line.feed(HOUR + 60, delta(stage=TICK, rows=0, rejected=0))
+    line.feed(HOUR + 60, tick())
     return line
 
 
@@ -110,7 +118,7 @@ def test_a_file_without_a_manifest_is_not_checked_and_one_that_cannot_be_counted
 def test_a_receipt_that_is_told_again_is_taken_once() -> None:
     line = told_line(receipt("a.csv", 5, figures=FIGURES))
     line.feed(HOUR + 70, tell(receipt("a.csv", 5, figures=FIGURES)))
-    line.feed(2 * HOUR + 60, delta(stage=TICK, rows=0, rejected=0))
+    line.feed(2 * HOUR + 60, tick())
     told = [facts_of(record["facts"])[1] for record in line.records.values()]
     assert sum(map(len, told)) == 1
 
@@ -122,7 +130,7 @@ def test_a_copy_that_is_skipped_while_its_first_file_is_judged_loses_no_row_of_t
     stages = {"consumed": 20, "quarantined": 2, "inserted": 18}
     line.feed(3, delta(window(ARRIVAL_HOUR, "arrival")))
     line.feed(4, tell(receipt("a.csv", 5, rows=20, stages=stages)))
-    line.feed(HOUR + 60, delta(stage=TICK, rows=0, rejected=0))
+    line.feed(HOUR + 60, tick())
     assert verdicts(line, ARRIVAL_HOUR)["stages"]["outcome"] == "pass"
 
 
@@ -130,7 +138,7 @@ def test_a_receipt_that_is_no_final_one_leaves_the_file_to_be_counted_again() ->
     late = receipt("a.csv", 5, final=False, stages={"consumed": 10, "quarantined": 1, "inserted": 0})
     line = told_line(late)
     line.feed(HOUR + 70, tell(receipt("a.csv", 9, figures=FIGURES)))
-    line.feed(2 * HOUR + 60, delta(stage=TICK, rows=0, rejected=0))
+    line.feed(2 * HOUR + 60, tick())
     assert verdicts(line, ARRIVAL_HOUR)["stages"]["outcome"] == "fail"
     assert verdicts(line, ARRIVAL_HOUR + 1)["stages"]["outcome"] == "pass"
 
@@ -146,7 +154,7 @@ def test_kill_between_any_two_entries_of_receipts_and_silence_changes_nothing(se
         file = f"{number:016x}"
         values.append(delta(window(ARRIVAL_HOUR + number // 8, "arrival"), window(number)) | {"file": file})
         values.append(tell(receipt(f"{number}.csv", number - number % 3, figures=FIGURES, file=file)))
-    values += [delta(stage=TICK, rows=0, rejected=0)] * 3
+    values += [tick()] * 3
     straight, killed = Line(laws), Line(laws)
     for number, value in enumerate(values):
         offset = number * 700
@@ -168,10 +176,10 @@ def test_a_dataset_that_falls_silent_altogether_closes_empty_windows_that_fail()
     )
     line = Line(law(*rules, silence=True))
     line.feed(1, delta(window(ARRIVAL_HOUR, "arrival", cells={"sources": sources})))
-    line.feed(HOUR + 60, delta(stage=TICK, rows=0, rejected=0))
+    line.feed(HOUR + 60, tick())
     assert line.windows.due(NOW + 2 * HOUR + 29, line.laws) == []
     assert line.windows.due(NOW + 2 * HOUR + 30, line.laws) == [("orders", "1")]
-    line.feed(2 * HOUR + 31, delta(stage=TICK, rows=0, rejected=0))
+    line.feed(2 * HOUR + 31, tick())
     found = verdicts(line, ARRIVAL_HOUR + 1)
     assert {name: one["outcome"] for name, one in found.items()} == {"volume": "fail", "sources": "fail"}
     assert {alert["rule"] for alert in line.alerts.values()} == {"volume", "sources"}
@@ -185,7 +193,7 @@ def test_a_long_silence_closes_a_bounded_number_of_windows_and_says_how_many_it_
     assert empty == [BASE + hour * HOUR for hour in range(200 - MOST_EMPTY, 200)]
     assert line.plans[-1].left_out == {"event": 199 - MOST_EMPTY}
     for hours in range(1, 3 * MOST_EMPTY):
-        line.feed(hours * HOUR + 60, delta(stage=TICK, rows=0, rejected=0))
+        line.feed(hours * HOUR + 60, tick())
     assert len([place for place in line.records if place[0] == "arrival"]) <= MOST_EMPTY
     assert line.windows.due(NOW + 1000 * HOUR, line.laws) == []
 
@@ -233,7 +241,7 @@ def test_the_newest_registered_schema_is_compared_with_the_contract() -> None:
     cells = {"match": {"fields": pack_cell(Tally({"compared": 10}))}}
     line.feed(1, delta(window(ARRIVAL_HOUR, "arrival", cells=cells)))
     line.feed(2, tell(schema_id=9))
-    line.feed(HOUR + 60, delta(stage=TICK, rows=0, rejected=0))
+    line.feed(HOUR + 60, tick())
     assert "registered: extra is new" in verdicts(line, ARRIVAL_HOUR)["match"]["detail"]
 
 
@@ -317,7 +325,7 @@ def test_parts_that_an_earlier_version_wrote_can_be_read() -> None:
 def test_a_contract_is_asked_for_after_a_restart_although_every_window_is_closed() -> None:
     line = Line(law(CheckRule("volume", "row_count", bounds=Bounds(lower=1), unit=Unit.ROWS), silence=True))
     line.feed(1, delta(window(ARRIVAL_HOUR, "arrival")))
-    line.feed(HOUR + 60, delta(stage=TICK, rows=0, rejected=0))
+    line.feed(HOUR + 60, tick())
     again = line.restarted()
     assert again.unknown_laws({}) == [("orders", "1")]
     assert again.unknown_laws(line.laws) == []
@@ -336,3 +344,73 @@ def test_a_window_that_is_closed_by_a_message_with_a_new_schema_is_the_same_afte
         line.feed(HOUR + 60, tell(schema_id=9))
     assert lines[0].records == lines[1].records
     assert "registered: extra is new" in verdicts(lines[0], ARRIVAL_HOUR)["match"]["detail"]
+
+
+def test_a_judge_that_is_behind_closes_no_window_of_arrival_as_empty_before_its_rows_come() -> None:
+    line = Line(law(CheckRule("volume", "row_count", bounds=Bounds(lower=1), unit=Unit.ROWS), silence=True))
+    line.feed(1, delta(window(ARRIVAL_HOUR, "arrival")))
+    line.feed(6 * HOUR, delta(window(ARRIVAL_HOUR + 1, "arrival")))
+    line.feed(6 * HOUR + 1, tick(idle=False))
+    line.feed(6 * HOUR + 2, delta(window(ARRIVAL_HOUR + 3, "arrival")))
+    assert [record["rows"] for record in line.records.values()] == [10, 10, 10]
+    assert not line.alerts
+    assert line.windows.due(NOW + 6 * HOUR + 3, line.laws) == [("orders", "1")]
+    assert line.windows.due(NOW + 6 * HOUR + 3, line.laws, empty=False) == []
+    line.feed(6 * HOUR + 31, tick())
+    rows = {(start - BASE) // HOUR - ARRIVAL_HOUR: record["rows"] for (_, start, _), record in line.records.items()}
+    assert rows == {0: 10, 1: 10, 3: 10, 2: 0, 4: 0, 5: 0}
+    assert {revision for _, _, revision in line.records} == {0}
+    assert line.windows.due(NOW + 6 * HOUR + 40, line.laws) == []
+
+
+def test_a_kill_in_an_idle_tick_after_windows_were_held_back_changes_nothing() -> None:
+    laws = law(CheckRule("volume", "row_count", bounds=Bounds(lower=1), unit=Unit.ROWS), silence=True)
+    values = {1: delta(window(ARRIVAL_HOUR, "arrival")), 6 * HOUR: delta(window(ARRIVAL_HOUR + 3, "arrival"))}
+    values |= {6 * HOUR + 31: tick(), 9 * HOUR: tick()}
+    straight, killed = Line(laws), Line(laws)
+    for offset, value in values.items():
+        straight.feed(offset, value)
+        for stop in range(len(list(straight.plans[-1].entries()))):
+            killed.feed(offset, value, entries=stop)
+        killed.feed(offset, value)
+    assert (killed.records, killed.alerts) == (straight.records, straight.alerts)
+    assert killed.table == straight.table
+
+
+def test_smaller_windows_of_a_new_contract_are_not_closed_inside_days_that_were_counted() -> None:
+    rule = CheckRule("volume", "row_count", bounds=Bounds(lower=1), unit=Unit.ROWS)
+    hourly = law(rule, silence=True)
+    daily = replace(hourly["orders", "1"], spec=WindowSpec("at", 24 * HOUR))
+    day = -(-BASE // (24 * HOUR)) * 24 - BASE // HOUR
+    line = Line({("orders", "1"): daily, ("orders", "2"): replace(hourly["orders", "1"], version="2")})
+    line.feed(1, delta(window(day)))
+    line.feed(2, delta(window(day + 24)))
+    line.feed(3, delta(window(day + 50)) | {"contract_version": "2"})
+    assert line.told() == [(day, 0, 10), (day + 24, 0, 10), (day + 48, 0, 0), (day + 49, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("state", "balanced", "in_flight"),
+    [
+        (FileState.CLAIMED, False, True),
+        (FileState.PUBLISHING, False, True),
+        (FileState.PUBLISHED, False, True),
+        (FileState.BALANCED, True, False),
+        (FileState.REJECTED, False, False),
+        (FileState.SKIPPED, False, False),
+    ],
+)
+def test_a_file_is_in_flight_until_its_receipt_is_proved(state: FileState, balanced: bool, in_flight: bool) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    entry = new_entry(
+        dataset="orders",
+        sha256="ab" * 32,
+        name="a",
+        path="a",
+        bytes=3,
+        modified_at=at,
+        state=state,
+        balanced=balanced,
+        updated_at=at,
+    )
+    assert is_in_flight(entry) is in_flight
