@@ -171,14 +171,24 @@ class Advisor:
             self._on_window(out, self._read("window", value))
             return
         alert = self._read("alert", value)
-        contract = self._contracts.by_version(alert["dataset"], alert["contract_version"])
-        if alert["class"] != "quality" or contract is None:
+        if alert["class"] != "quality":
+            return
+        contract = self._contract(alert["dataset"], alert["contract_version"])
+        if contract is None:
             return
         told, given = self._evidence.enriched(contract, alert, _once(self._known))
         if told is not None:
             framed = frame_system("alert", self._registry.system_id(ALERTS, "alert"), told)
             out.alerts.append((place.partition, alert["alert_id"].encode(), framed))
         out.add(given, contract, [alert["alert_id"]], alert["raised_at"])
+
+    def _contract(self, dataset: str, version: str) -> Contract | None:
+        """Return a contract as it was law, None if it never was or can no longer be followed: that is told."""
+        try:
+            return self._contracts.by_version(dataset, version)
+        except ContractInvalid as error:
+            emit(EvidenceMissing(dataset=dataset, rule="contract", cause=str(error)))
+            return None
 
     def _read(self, name: str, value: bytes) -> dict[str, Any]:
         return read_system(name, value, self._registry.text_of(schema_id_of(value) or 0))
@@ -189,8 +199,10 @@ class Advisor:
         if self._unmeasured is not None:
             self._unmeasured.add(dataset)
         now = time.monotonic()
-        contract = self._contracts.by_version(dataset, window["contract_version"])
-        if contract is None or now - self._profiled.get(dataset, -_PROFILE_SECS) < _PROFILE_SECS:
+        if now - self._profiled.get(dataset, -_PROFILE_SECS) < _PROFILE_SECS:
+            return
+        contract = self._contract(dataset, window["contract_version"])
+        if contract is None:
             return
         self._profiled[dataset] = now
         try:

@@ -82,11 +82,11 @@ class AlertEvidence:
         self, contract: Contract, alert: Mapping[str, Any], shown: Shown
     ) -> tuple[dict[str, Any], list[Advice]]:
         rule = next((one for one in contract.checks if one.id == alert["rule"]), None)
-        if alert["window_start"] is None:
-            return self._of_file(contract, alert, shown)
-        if rule is None:
-            return {}, []
         try:
+            if alert["window_start"] is None:
+                return self._of_file(contract, alert, shown)
+            if rule is None:
+                return {}, []
             evidence = self._of_window(contract, rule, alert)
         except WarehouseRefused as error:
             # A dataset without a table yet, or a rule that its rows cannot answer: the alert stays as it is.

@@ -6,10 +6,11 @@ skipped copy at once. Of datasets without rules about files nothing is told.
 """
 
 import json
+import math
 import os
 import stat
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ from headrace.errors import (
 )
 from headrace.observability.events import emit
 from headrace.observability.window_events import SchemaUnreadable
+from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore
 from headrace.schemas.ledger import OPEN_STATES, FileEntry, read_entry
@@ -34,6 +36,7 @@ from headrace.schemas.registry import Registry
 from headrace.schemas.sql_text import table_name
 from headrace.schemas.topics import LEDGER, VALID, data_topic, value_subject
 from headrace.settings import Settings
+from headrace.stream_processors.checks.control_total import ROWS
 from headrace.stream_processors.refused_rows import SchemaOf, all_rows
 from headrace.stream_processors.steps.file_facts import FileFacts, rules_of_files
 from headrace.stream_processors.warehouse_verdicts import WarehouseVerdicts
@@ -47,6 +50,8 @@ MOST_FILES: Final = 50
 _SCHEMA_SECS: Final = 30.0
 _REPLAYED: Final = frozenset({"replayed_file"})
 _LARGEST_MANIFEST: Final = 64 * 1024
+_REASON_CHARACTERS: Final = 200
+_NOT_SHOWN: Final = "the warehouse refuses its figures"
 _COUNTS: Final = """
 SELECT file, sumIf(rows, place = 'stored'), sumIf(rows, place = 'judge') FROM (
     SELECT _file AS file, 'stored' AS place, count() AS rows FROM {table}
@@ -189,7 +194,8 @@ class FileFeed:
         if entry.balanced:
             return Due(name, moment, entry, final=entry.state is not FileState.CHANGED)
         if entry.provable and moment / 1e6 + self._late_secs < now:
-            return Due(f"{name}-late", moment, entry, final=False)
+            # It becomes due later than others that were published then: by that moment it is remembered.
+            return Due(f"{name}-late", moment + round(self._late_secs * 1e6), entry, final=False)
         return None
 
     def _files(self, contract: Contract, due: Sequence[Due]) -> list[dict[str, Any]]:
@@ -197,11 +203,13 @@ class FileFeed:
         with Warehouse(self._settings, session=True) as warehouse:
             tables = _Tables(warehouse, contract, self._schema) if whole else None
             known = tables.of(whole) if tables else {}
-        manifests = self._settings.paths().manifests / contract.dataset
-        return [
-            {"moment": one.moment, "final": one.final, "facts": vars(_told(one, known.get(one.entry.file), manifests))}
-            for one in due
-        ]
+        manifests, asked = self._settings.paths().manifests / contract.dataset, totals_asked(contract.checks)
+        found = []
+        for one in due:
+            totals = totals_of(manifests, one.entry.name, asked)
+            facts = _told(one, known.get(one.entry.file), totals)
+            found.append({"moment": one.moment, "final": one.final, "facts": vars(facts)})
+        return found
 
     def _schema(self, schema_id: int) -> RecordSchema | None:
         """Return the schema of a refused row; rows without one are left out, and the file's rules say so."""
@@ -241,7 +249,7 @@ class _Tables:
         figures = verdicts.figures_of(files)
         counted = self._counts(files)
         rules = rules_of_files(self._contract.checks)
-        missing = {rule.id: verdicts.refused[rule.id] for rule in rules if rule.id in verdicts.refused}
+        missing = refusals(self._contract, verdicts.refused)
         if source.left_out:
             why = f"{source.left_out:,} refused rows cannot be counted: too many, too large, or unknown schemas"
             missing |= {rule.id: why for rule in rules if rule.check != "sink_reconcile"}
@@ -270,7 +278,17 @@ def _no_contract(_version: str) -> Contract | None:
     return None
 
 
-def _told(due: Due, found: _Found | None, manifests: Path) -> FileFacts:
+def refusals(contract: Contract, refused: Mapping[str, str]) -> dict[str, str]:
+    """Return why rules about files have no figures, by id: in few words, and without any of a personal field's."""
+    personal = {field.name for field in contract.fields if field.personal}
+    return {
+        rule.id: _NOT_SHOWN if personal & {*rule.fields} else refused[rule.id][:_REASON_CHARACTERS]
+        for rule in rules_of_files(contract.checks)
+        if rule.id in refused
+    }
+
+
+def _told(due: Due, found: _Found | None, totals: Mapping[str, float]) -> FileFacts:
     entry = due.entry
     if found is None:
         return FileFacts(due.id, entry.file, entry.name, first_name=entry.first_name)
@@ -286,17 +304,22 @@ def _told(due: Due, found: _Found | None, manifests: Path) -> FileFacts:
         rows=found.stored + found.refused,
         file_rows=entry.rows_read,
         stages=stages,
-        totals=totals_of(manifests, entry.name),
+        totals=totals,
         figures=found.figures,
         missing=found.missing,
     )
 
 
-def totals_of(folder: Path, name: str) -> dict[str, float]:
-    """Return the totals that a sender's manifest gives of a file: `{"rows": 3, "amount": 12.5}`; {} without one.
+def totals_asked(rules: Iterable[CheckRule]) -> frozenset[str]:
+    """Return the names of the totals that rules compare with: fields, and "rows"."""
+    return frozenset({ROWS, *(rule.fields[0] for rule in rules if rule.check == "control_total" and rule.fields)})
+
+
+def totals_of(folder: Path, name: str, asked: Collection[str]) -> dict[str, float]:
+    """Return those `asked` of a sender's manifest of a file, `{"rows": 3, "amount": 12.5}`; {} without one.
 
     It is `HOME/manifests/<dataset>/<file name>.json`, a plain file of at most 64 KiB; anything else there is none: the
-    rule that asks for it is then not checked, and says so.
+    rule that asks for it is then not checked, and says so. So is one whose total is no finite number.
     """
     try:
         descriptor = os.open(folder / f"{name}.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -308,12 +331,19 @@ def totals_of(folder: Path, name: str) -> dict[str, float]:
         text = stream.read(_LARGEST_MANIFEST + 1)
     try:
         values = json.loads(text) if len(text) <= _LARGEST_MANIFEST else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(values, dict):
         return {}
-    return {str(key): float(value) for key, value in values.items() if _is_number(value)}
+    found = {key: _finite(values[key]) for key in sorted(asked) if key in values}
+    return {key: value for key, value in found.items() if value is not None}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _finite(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

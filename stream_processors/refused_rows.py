@@ -7,12 +7,14 @@ warehouse's session, laid out as the dataset's own, so that one query looks at b
 import base64
 import io
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import polars as pl
 
+from headrace.errors import ServiceUnreachable
 from headrace.schemas.codec import decode_leniently
 from headrace.schemas.record import RecordSchema
 from headrace.schemas.sql_text import identifier, table_name
@@ -20,6 +22,8 @@ from headrace.transport.warehouse import Warehouse
 
 MOST_REFUSED: Final = 200_000
 """Refused rows that are decoded, the newest; more are left out, and told."""
+MOST_HELD: Final = 16 << 20
+"""Bytes of refused rows that are held in memory at a time."""
 TABLE: Final = "headrace_refused_rows"
 _PLACE = ("_file", "_row")
 _HELD: Final = """
@@ -69,7 +73,7 @@ def all_rows(warehouse: Warehouse, dataset: str, schema_of: SchemaOf, files: Seq
     table = table_name(dataset)
     warehouse.execute(f"CREATE TEMPORARY TABLE {TABLE} ENGINE = Memory AS SELECT * FROM {table} LIMIT 0")  # noqa: S608
     refused = 0
-    for number, frame in enumerate(_frames(_lines(warehouse, given), schema_of)):
+    for number, frame in enumerate(frames(_lines(warehouse, given), schema_of)):
         kept = frame.select([name for name in frame.columns if name in columns])
         data = io.BytesIO()
         kept.write_parquet(data, compression="uncompressed")
@@ -81,21 +85,49 @@ def all_rows(warehouse: Warehouse, dataset: str, schema_of: SchemaOf, files: Seq
 
 
 def _lines(warehouse: Warehouse, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    rest = b""
+    """Yield the held rows once all of them came; many of them wait in a file without a name.
+
+    A session answers one query at a time, and what is done with a row may be another.
+    """
+    with tempfile.SpooledTemporaryFile(MOST_HELD) as aside:
+        _put_aside(warehouse, given, aside)
+        yield from (json.loads(line) for line in aside if line.strip())
+
+
+def _put_aside(warehouse: Warehouse, given: Mapping[str, Any], aside: IO[bytes]) -> None:
     for chunk in warehouse.stream(_HELD, "JSONEachRow", given):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (json.loads(line) for line in lines if line)
+        try:
+            aside.write(chunk)
+        except OSError as error:
+            message = f"refused rows cannot be put aside in {tempfile.gettempdir()}: {error}"
+            raise ServiceUnreachable(message, hint="free disk, or set TMPDIR to a folder with space") from error
+    aside.seek(0)
 
 
-def _frames(rows: Iterator[dict[str, Any]], schema_of: SchemaOf) -> Iterator[pl.DataFrame]:
-    """Yield the decoded rows, a frame for each schema; those that nobody can decode any more are left out."""
-    by_schema: dict[int, list[dict[str, Any]]] = {}
+def frames(
+    rows: Iterator[Mapping[str, Any]], schema_of: SchemaOf, most_held: int = MOST_HELD
+) -> Iterator[pl.DataFrame]:
+    """Yield the decoded rows, a frame for each schema whenever `most_held` bytes of messages are held.
+
+    Rows that nobody can decode any more are left out.
+    """
+    by_schema: dict[int, list[tuple[bytes, int]]] = {}
+    held = 0
     for row in rows:
-        by_schema.setdefault(int(row["schema_id"]), []).append(row)
+        message = base64.b64decode(row["data"])
+        by_schema.setdefault(int(row["schema_id"]), []).append((message, int(row["at"])))
+        held += len(message)
+        if held >= most_held:
+            yield from _decoded(by_schema, schema_of)
+            by_schema, held = {}, 0
+    yield from _decoded(by_schema, schema_of)
+
+
+def _decoded(by_schema: Mapping[int, Sequence[tuple[bytes, int]]], schema_of: SchemaOf) -> Iterator[pl.DataFrame]:
     for schema_id, found in sorted(by_schema.items()):
         schema = schema_of(schema_id)
         if schema is None:
             continue
-        frame, good, _ = decode_leniently([base64.b64decode(row["data"]) for row in found], schema)
-        arrived = pl.Series("_ingested_at", [int(found[place]["at"]) for place in good], pl.Int64)
+        frame, good, _ = decode_leniently([message for message, _ in found], schema)
+        arrived = pl.Series("_ingested_at", [found[place][1] for place in good], pl.Int64)
         yield frame.with_columns(arrived.cast(pl.Datetime("ms")))

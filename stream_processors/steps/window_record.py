@@ -24,6 +24,8 @@ from headrace.stream_processors.steps.window_state import Part, WindowState, fie
 BINS: Final = 40
 ALL_LEFT_OUT: Final = "*/*"
 """Named as left out where a record has no state at all, nor counts, charts and lists."""
+FACTS_LEFT_OUT: Final = "*/facts"
+"""Named as left out where a record lacks what was known beside rows too: receipts of files, totals, reasons."""
 _SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _TOP, _SHAPES, _TEXT = 20, 10, 64
 _MICROS = 1_000_000
@@ -268,9 +270,10 @@ def _kept_cells(whole: Part, masked: Collection[str], fields: Mapping[str, Seque
 
 
 def fitted(record: dict[str, Any], most_bytes: int, framed: Callable[[dict[str, Any]], bytes]) -> tuple[bytes, int]:
-    """Return a record as a message of at most `most_bytes`, and how many cells were left out of it, greatest first.
+    """Return a record as a message of at most `most_bytes`, and how many pieces were left out of it, greatest first.
 
-    What is left out is named in the record. Without any cell it goes without charts and lists too, if it must.
+    What is left out is named in the record. Without any cell it goes without charts and lists too, if it must, and at
+    last without its facts: a longer window or a second look then does not know them.
     """
     data, cells = framed(record), list(record["cells"])
     kept = len(cells)
@@ -283,5 +286,9 @@ def fitted(record: dict[str, Any], most_bytes: int, framed: Callable[[dict[str, 
         data = framed(record | {"cells": cells[:kept], "left_out": left_out})
     if len(data) > most_bytes:
         bare = [field | {"quantiles": {}, "histogram": [], "top": [], "shapes": []} for field in record["fields"]]
-        data = framed(record | {"cells": [], "counts": {}, "fields": bare, "left_out": [ALL_LEFT_OUT]})
+        least = record | {"cells": [], "counts": {}, "fields": bare, "left_out": [ALL_LEFT_OUT]}
+        data = framed(least)
+        if len(data) > most_bytes:
+            data = framed(least | {"facts": "{}", "left_out": [ALL_LEFT_OUT, FACTS_LEFT_OUT]})
+            return data, len(cells) + 1
     return data, len(cells) - kept

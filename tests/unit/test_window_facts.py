@@ -4,18 +4,14 @@ import io
 import json
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import fastavro
 import polars as pl
 import pytest
 
-from headrace.core.vocabulary import FileState
 from headrace.schemas.check_rules import Bounds, CheckRule, Unit, WindowSpec
-from headrace.schemas.ledger import new_entry
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
-from headrace.stream_processors.file_feed import is_in_flight
 from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.sketches.seen import LastSeen
 from headrace.stream_processors.sketches.tally import Tally
@@ -387,30 +383,3 @@ def test_smaller_windows_of_a_new_contract_are_not_closed_inside_days_that_were_
     line.feed(2, delta(window(day + 24)))
     line.feed(3, delta(window(day + 50)) | {"contract_version": "2"})
     assert line.told() == [(day, 0, 10), (day + 24, 0, 10), (day + 48, 0, 0), (day + 49, 0, 0)]
-
-
-@pytest.mark.parametrize(
-    ("state", "balanced", "in_flight"),
-    [
-        (FileState.CLAIMED, False, True),
-        (FileState.PUBLISHING, False, True),
-        (FileState.PUBLISHED, False, True),
-        (FileState.BALANCED, True, False),
-        (FileState.REJECTED, False, False),
-        (FileState.SKIPPED, False, False),
-    ],
-)
-def test_a_file_is_in_flight_until_its_receipt_is_proved(state: FileState, balanced: bool, in_flight: bool) -> None:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    entry = new_entry(
-        dataset="orders",
-        sha256="ab" * 32,
-        name="a",
-        path="a",
-        bytes=3,
-        modified_at=at,
-        state=state,
-        balanced=balanced,
-        updated_at=at,
-    )
-    assert is_in_flight(entry) is in_flight

@@ -21,7 +21,14 @@ from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.sketches.tally import Tally
 from headrace.stream_processors.sketches.top import Top
 from headrace.stream_processors.steps.verdicts import Known, evaluate
-from headrace.stream_processors.steps.window_record import Closed, histogram, window_record
+from headrace.stream_processors.steps.window_record import (
+    ALL_LEFT_OUT,
+    FACTS_LEFT_OUT,
+    Closed,
+    fitted,
+    histogram,
+    window_record,
+)
 from headrace.stream_processors.steps.window_state import OTHER_FILES, Part, WindowState, bounded
 
 NULLS = CheckRule("mass_missing", "null_rate", ("mass",), bounds=Bounds(upper=2.0), unit=Unit.PERCENT)
@@ -150,6 +157,18 @@ def test_values_of_masked_fields_are_nowhere_in_the_record() -> None:
     assert record["verdicts"][0]["detail"] == "33.3333 % seen; values of mass are not shown"
     mass = record["fields"][0]
     assert (mass["nulls"], mass["minimum"], mass["quantiles"], mass["histogram"]) == (12, None, {}, [])
+
+
+def test_record_whose_facts_alone_are_too_large_goes_without_them_and_says_so() -> None:
+    state, largest = WindowState(PARTS), 20_000
+    receipts = json.dumps({"receipts": {f"{number:016x}": "x" * 200 for number in range(500)}})
+    record = window_record(CLOSED, state, evaluate(RULES, state, 3600, 7200, Known()), ["mass", "who"], facts=receipts)
+    data, pieces = fitted(record, largest, lambda found: frame_system("window", 1, found))
+    told = read_system("window", data)
+    assert len(data) <= largest
+    assert (told["facts"], told["left_out"]) == ("{}", [ALL_LEFT_OUT, FACTS_LEFT_OUT])
+    assert pieces == len(record["cells"]) + 1
+    assert told["verdicts"][0]["outcome"] == "fail"
 
 
 def test_histogram_has_at_most_forty_bins_that_hold_every_number() -> None:
