@@ -110,12 +110,7 @@ def ledger_entries(settings: Settings) -> list[FileEntry]:
     """Return the last entry of every file and copy, the latest last; notes that were settled are left out."""
     require_services(settings, "kafka")
     with closing(CompactedTopic(settings.kafka_client(), LEDGER)) as ledger:
-        return entries_of(ledger.refresh(_ANSWER_SECS))
-
-
-def entries_of(ledger: Mapping[str, bytes]) -> list[FileEntry]:
-    """Return the entries of the ledger's messages, the latest last, without notes that were settled."""
-    entries = map(read_entry, ledger.values())
+        entries = [read_entry(value) for value in ledger.refresh(_ANSWER_SECS).values()]
     return sorted((entry for entry in entries if not entry.settled_note), key=lambda entry: entry.updated_at)
 
 

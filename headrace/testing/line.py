@@ -11,23 +11,20 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import psutil
 
-from headrace.cli.files import entries_of
+from headrace.cli.files import ledger_entries
 from headrace.core.child import wait_until
 from headrace.core.guarded import guarded_command
-from headrace.errors import ServiceUnreachable
+from headrace.errors import HeadraceError
 from headrace.runtime.home import read_report
 from headrace.runtime.status import stack_status
 from headrace.schemas.ledger import receipt
-from headrace.schemas.topics import LEDGER
 from headrace.settings import Settings
-from headrace.transport.kafka import CompactedTopic
 
 # Root passes over file permissions; a line that tests start must not.
 AS_PERMITTED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
@@ -51,7 +48,6 @@ class RunningLine:
         self.environment |= environment or {}
         self.settings = Settings(home=self.home)
         self._up: subprocess.Popen[bytes] | None = None
-        self._ledger: CompactedTopic | None = None
 
     def __enter__(self) -> "RunningLine":
         """Start and return when everything is ready. The line dies with this process, whatever becomes of that."""
@@ -80,7 +76,6 @@ class RunningLine:
         if self._up is None:
             raise RuntimeError("the line is stopped already, or was never started")
         up, self._up = self._up, None
-        self.forget_services()
         up.send_signal(number)
         try:
             return up.wait(_STOP_SECS)
@@ -96,15 +91,8 @@ class RunningLine:
             if code and error is None:
                 raise RuntimeError(f"headrace up: exit {code} when it was stopped\n{self.output()}")
         finally:
-            self.forget_services()
             if self._temporary:
                 self._temporary.cleanup()
-
-    def forget_services(self) -> None:
-        """Leave what was opened to look at the line; a line that starts again may have other ports."""
-        if self._ledger is not None:
-            self._ledger.close()
-            self._ledger = None
 
     def headrace(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a headrace command on this home; raises RuntimeError with its output if it fails and `check` is set."""
@@ -158,20 +146,20 @@ class RunningLine:
 
     def receipts(self, dataset: str = "") -> list[dict[str, Any]]:
         """Return what `headrace files --json` says, without a process for each look."""
-        if self._ledger is None:
-            self._ledger = CompactedTopic(self.settings.kafka_client(), LEDGER)
-        return [dict(receipt(one)) for one in entries_of(self._ledger.refresh()) if dataset in {"", one.dataset}]
+        return [dict(receipt(one)) for one in ledger_entries(self.settings) if dataset in {"", one.dataset}]
 
     def final_receipts(self, dataset: str, files: int, limit_secs: float = 90.0) -> list[dict[str, Any]]:
         """Wait until `files` files of a dataset have their final receipt, and return the receipts."""
         found: list[dict[str, Any]] = []
 
         def all_final() -> bool:
-            with suppress(ServiceUnreachable):  # a test may have killed Kafka
+            try:
                 found[:] = self.receipts(dataset)
+            except HeadraceError:  # a test may have killed Kafka: it is asked again
+                found.clear()
             return sum(map(is_final, found)) >= files
 
-        wait_for(all_final, limit_secs, lambda: f"{files} final receipts of {dataset}; there are {found}", 0.2)
+        wait_for(all_final, limit_secs, lambda: f"{files} final receipts of {dataset}; there are {found}", 0.4)
         return found
 
     def value(self, query: str) -> str:

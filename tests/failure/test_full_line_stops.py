@@ -15,7 +15,7 @@ from headrace.testing.flood import Flood, make_flood
 from headrace.testing.line import RunningLine
 
 pytestmark = pytest.mark.stack
-FILES, LIMIT_SECS = 24, 60.0
+FILES, LIMIT_SECS = 48, 60.0
 
 
 @pytest.mark.timeout(300)

@@ -34,7 +34,7 @@ from headrace.testing.stack import EmbeddedStack
 from headrace.transport.kafka import Headers, Topics, TransactionalWriter
 
 pytestmark = pytest.mark.stack
-LIMIT_SECS = 30.0
+LIMIT_SECS = 90.0
 
 CONTRACT = """
 apiVersion: v3.1.0
