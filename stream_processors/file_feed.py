@@ -12,6 +12,7 @@ import stat
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,23 +21,20 @@ from headrace.core.vocabulary import FileState
 from headrace.errors import (
     ContractInvalid,
     HeadraceError,
-    SchemaRefused,
     ServiceUnreachable,
     Transient,
     WarehouseRefused,
 )
-from headrace.observability.events import emit
-from headrace.observability.window_events import SchemaUnreadable
 from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore
 from headrace.schemas.ledger import OPEN_STATES, FileEntry, read_entry
-from headrace.schemas.record import RecordSchema
 from headrace.schemas.registry import Registry
 from headrace.schemas.sql_text import table_name
 from headrace.schemas.topics import LEDGER, VALID, data_topic, value_subject
 from headrace.settings import Settings
 from headrace.stream_processors.checks.control_total import ROWS
+from headrace.stream_processors.lookups import registered_schema
 from headrace.stream_processors.refused_rows import SchemaOf, all_rows
 from headrace.stream_processors.steps.file_facts import FileFacts, rules_of_files
 from headrace.stream_processors.warehouse_verdicts import WarehouseVerdicts
@@ -113,13 +111,13 @@ class FileFeed:
         """Return True if a file of a dataset is being read, or has rows that no receipt proves yet."""
         return any(is_in_flight(entry) for entry in list(self._entries.get(dataset, {}).values()))
 
-    def is_idle(self, dataset: str) -> bool:
-        """Return True if the ledger says now that nothing of a dataset is in flight; False if it cannot be asked."""
+    def idle(self, datasets: Iterable[str]) -> frozenset[str]:
+        """Return the datasets of which the ledger says now that nothing is in flight; none if it cannot be asked."""
         try:
             self.refresh()
         except ServiceUnreachable:
-            return False
-        return not self.in_flight(dataset)
+            return frozenset()
+        return frozenset(dataset for dataset in datasets if not self.in_flight(dataset))
 
     def look(
         self, wanted: Mapping[str, tuple[str, Told]], now: float
@@ -199,9 +197,11 @@ class FileFeed:
         return None
 
     def _files(self, contract: Contract, due: Sequence[Due]) -> list[dict[str, Any]]:
+        # Refused rows without a schema are left out, and the file's rules say so.
+        schema_of = partial(registered_schema, self._registry)
         whole = [one.entry.file for one in due if one.entry.state is not FileState.SKIPPED]
         with Warehouse(self._settings, session=True) as warehouse:
-            tables = _Tables(warehouse, contract, self._schema) if whole else None
+            tables = _Tables(warehouse, contract, schema_of) if whole else None
             known = tables.of(whole) if tables else {}
         manifests, asked = self._settings.paths().manifests / contract.dataset, totals_asked(contract.checks)
         found = []
@@ -210,14 +210,6 @@ class FileFeed:
             facts = _told(one, known.get(one.entry.file), totals)
             found.append({"moment": one.moment, "final": one.final, "facts": vars(facts)})
         return found
-
-    def _schema(self, schema_id: int) -> RecordSchema | None:
-        """Return the schema of a refused row; rows without one are left out, and the file's rules say so."""
-        try:
-            return self._registry.record_schema(schema_id)
-        except SchemaRefused as error:
-            emit(SchemaUnreadable(schema_id=schema_id, cause=str(error)))
-            return None
 
 
 def is_in_flight(entry: FileEntry) -> bool:

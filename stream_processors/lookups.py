@@ -7,9 +7,12 @@ import polars as pl
 
 from headrace.core.vocabulary import Reason
 from headrace.errors import ContractInvalid, SchemaRefused
+from headrace.observability.events import emit
+from headrace.observability.window_events import SchemaUnreadable
 from headrace.schemas.codec import polars_schema
 from headrace.schemas.contract import Contract
 from headrace.schemas.record import RecordSchema
+from headrace.schemas.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,18 @@ class Refusal:
 
     reason: Reason
     detail: str
+
+
+def registered_schema(registry: Registry, schema_id: int) -> RecordSchema | None:
+    """Return a registered record schema, None for one that nobody knows or that is no record's: that one is told.
+
+    Blocks; raises ServiceUnreachable.
+    """
+    try:
+        return registry.record_schema(schema_id)
+    except SchemaRefused as error:
+        emit(SchemaUnreadable(schema_id=schema_id, cause=str(error)))
+        return None
 
 
 class SchemaTexts(Protocol):

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from headrace.core.clock import micros as micros_of
 from headrace.stream_processors.checks.base import Outcome
 from headrace.stream_processors.steps.advice_outcome import FEW, Figure, Measured, measured, sides
 from headrace.stream_processors.steps.window_profile import ARRIVAL_CLOCK, EVENT_CLOCK
@@ -91,4 +92,4 @@ def _figure(start: int, end: int, closed_at: int, verdict: Mapping[str, Any]) ->
 
 def micros(moment: Any) -> int:
     """Return microseconds since 1970 of what fastavro gives for a timestamp."""
-    return moment if isinstance(moment, int) else round(moment.timestamp() * 1_000_000)
+    return moment if isinstance(moment, int) else micros_of(moment)

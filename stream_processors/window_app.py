@@ -10,18 +10,16 @@ from typing import Any
 import faust
 
 from headrace.core.identity import stable_slot
-from headrace.errors import ContractInvalid, SchemaRefused
+from headrace.errors import ContractInvalid
 from headrace.observability.events import emit
 from headrace.observability.window_events import (
     EmptyWindowsLeftOut,
     FileFactsWait,
     RowsOutsideWindows,
-    SchemaUnreadable,
     WindowsClosed,
     WindowShortened,
 )
 from headrace.schemas.contract_store import ContractStore
-from headrace.schemas.record import RecordSchema
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import frame_system
 from headrace.schemas.topics import (
@@ -34,6 +32,7 @@ from headrace.schemas.topics import (
 )
 from headrace.settings import Settings
 from headrace.stream_processors.file_feed import FileFeed
+from headrace.stream_processors.lookups import registered_schema
 from headrace.stream_processors.silences import Silences
 from headrace.stream_processors.steps.pins import facts_values
 from headrace.stream_processors.steps.window_record import fitted, window_key
@@ -114,17 +113,10 @@ class WindowFlow:
                 # A contract that cannot be had may be had tomorrow: it is asked for again with each delta.
                 laws = laws | {(needed.dataset, needed.version): found}
             except SchemaNeeded as needed:
+                # A schema that nobody knows, or that is no record's, has changed in an unknown way.
                 self._book.schemas[needed.schema_id] = await self._patient(
-                    functools.partial(self._schema, needed.schema_id)
+                    functools.partial(registered_schema, self._registry, needed.schema_id)
                 )
-
-    def _schema(self, schema_id: int) -> RecordSchema | None:
-        """Return a registered schema. One that nobody knows, or that is no record's, has changed in an unknown way."""
-        try:
-            return self._registry.record_schema(schema_id)
-        except SchemaRefused as error:
-            emit(SchemaUnreadable(schema_id=schema_id, cause=str(error)))
-            return None
 
     async def _law(self, dataset: str, version: str) -> Law:
         try:
@@ -182,11 +174,14 @@ class WindowFlow:
         now = time.time()
         due = [found for found in self._book.due(int(now), self._laws) if self._waited(found[0], now)]
         due = [found for found in due if self._owns(found[0])]
+        if not due:
+            return
+        idle = await asyncio.to_thread(self._feed.idle, [dataset for dataset, _ in due])
+        with_rows = self._book.due(int(now), self._laws, empty=False)
         for dataset, version in due:
             self._ticked[dataset] = now
-            idle = await asyncio.to_thread(self._feed.is_idle, dataset)
-            if idle or (dataset, version) in self._book.due(int(now), self._laws, empty=False):
-                await self._send(dataset, tick_of(dataset, version, idle=idle))
+            if dataset in idle or (dataset, version) in with_rows:
+                await self._send(dataset, tick_of(dataset, version, idle=dataset in idle))
 
     async def tell_files(self) -> None:
         """Send what is known of files and schemas through the topic that orders everything, if it is new."""
