@@ -23,6 +23,7 @@ from headrace.stream_processors.sketches.tally import Tally
 from headrace.stream_processors.window_law import Laws, law_of
 from headrace.stream_processors.window_plan import Source
 from headrace.stream_processors.window_table import WindowTable
+from headrace.testing.window_line import write_entries
 
 SEED: Final = 2013
 STABLE: Final = 1_000
@@ -133,11 +134,7 @@ class Table:
         self.hour += 1
         if plan is None:
             return
-        for key, data in plan.entries():
-            if data is None:
-                self.entries.pop(key, None)
-            else:
-                self.entries[key] = data
+        write_entries(plan, self.entries)
         self._table.keep(plan)
         yield from plan.windows
 

@@ -10,6 +10,15 @@ HOUR, MICROS, BASE = 3600, 1_000_000, 1_700_000_000 // 3600 * 3600
 NOW = BASE + 10 * 24 * HOUR
 
 
+def write_entries(plan: Plan, table: dict[str, bytes], most: int | None = None) -> None:
+    """Write the entries of a plan in their order, at most so many of them."""
+    for key, data in list(plan.entries())[:most]:
+        if data is None:
+            table.pop(key, None)
+        else:
+            table[key] = data
+
+
 class Line:
     """A topic of one partition, the table, and what was published; `published` is by key, as a subscriber keeps it."""
 
@@ -40,11 +49,7 @@ class Line:
         for alert in plan.alerts:
             if self.alerts.setdefault(alert["alert_id"], alert) != alert:
                 raise AssertionError(f"alert {alert['alert_id']} was told twice, and differently")
-        for key, data in list(plan.entries())[:entries]:
-            if data is None:
-                self.table.pop(key, None)
-            else:
-                self.table[key] = data
+        write_entries(plan, self.table, entries)
         if entries is None:
             self.windows.keep(plan)
         else:

@@ -5,7 +5,6 @@ They are found, named, and turned into advice; what a person decides stays, and 
 
 import io
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ import polars as pl
 import pytest
 
 from headrace.cli.advice_decisions import decide
+from headrace.core.child import wait_until
 from headrace.core.identity import trace_id
 from headrace.errors import WrongUse
 from headrace.runtime.samples import sample_csv
@@ -242,10 +242,7 @@ def test_advice_that_was_followed_is_measured_by_the_windows_after_it(
             window = window_of(contract, at + day * DAY, observed)
             publish(stack, WINDOWS, "window", f"{DATASET}/event/{day}/0", window)
         # With a window too few nothing may be said, however long one waits.
-        until = time.monotonic() + 5
-        while time.monotonic() < until:
-            assert stands()["state"] == "done"
-            time.sleep(0.5)
+        assert not wait_until(lambda: stands()["state"] != "done", 5, every_secs=0.5), stands()
         day, observed = days[-1]
         publish(stack, WINDOWS, "window", f"{DATASET}/event/{day}/0", window_of(contract, at + day * DAY, observed))
         wait_for(lambda: stands()["state"] != "done", 60.0, lambda: str(stands()), 0.3)
