@@ -8,6 +8,7 @@ import statistics
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -227,6 +228,7 @@ class _World:
         self._usual: Any = sources()[subject.column] if not self._counted else (rows if not subject.column else MISSING)
         self._metric = bool(self._check.reads_history)
         self._usual_metrics: list[float] = []
+        self._learnt = Adwin()
 
     def _windows(self, of: Any, count: int) -> list[View]:
         """Return the views of windows drawn from a source, a share of missing values, or a mean number of rows."""
@@ -254,7 +256,17 @@ class _World:
         return found.outcome, 0.0 if found.observed is None else found.observed
 
     def stable(self, count: int) -> tuple[list[Outcome], list[float]]:
-        """Return the outcomes of stable windows, each against a reference of its own, and their metrics."""
+        """Return the outcomes of stable windows, each against a reference of its own, and their metrics.
+
+        Trials go on from the newest of these metrics.
+        """
+        outcomes, self._usual_metrics = self._stable(count)
+        learnt = self._usual_metrics[-LEARNT:]
+        for metric in scaled(learnt, *_scale(learnt)):
+            self._learnt.update(metric)
+        return outcomes, self._usual_metrics
+
+    def _stable(self, count: int) -> tuple[list[Outcome], list[float]]:
         outcomes: list[Outcome] = []
         metrics: list[float] = []
         if self._metric:
@@ -263,14 +275,12 @@ class _World:
                 outcome, value = self._verdict(view, None, metrics[-EARLIER:])
                 outcomes.append(outcome)
                 metrics.append(value)
-            self._usual_metrics = metrics[EARLIER:]
-            return outcomes[EARLIER:], self._usual_metrics
+            return outcomes[EARLIER:], metrics[EARLIER:]
         references = self._references(count)
         for view, reference in zip(self._windows(self._usual, count), references, strict=True):
             outcome, value = self._verdict(view, reference, ())
             outcomes.append(outcome)
             metrics.append(value)
-        self._usual_metrics = metrics
         return outcomes, metrics
 
     def _references(self, count: int) -> list[View]:
@@ -285,15 +295,13 @@ class _World:
         after = self._windows(shift.of(self._usual), AFTER)
         start = number * EARLIER % (len(self._usual_metrics) - EARLIER + 1)
         votes, metrics = [], self._usual_metrics[start : start + EARLIER]
-        detector, usual = Adwin(), self._usual_metrics[-LEARNT:]
-        for learnt in scaled(usual, *_scale(usual)):
-            detector.update(learnt)
+        detector, scale = copy(self._learnt), _scale(self._usual_metrics[-LEARNT:])
         reference = None if self._metric else self._references(1)[0]
         for view in after:
             outcome, value = self._verdict(view, reference, metrics[-EARLIER:] if self._metric else ())
             reference = None if reference is None else _merged(reference, view)
             metrics.append(value)
-            votes.append((outcome is Outcome.FAIL, detector.update(scaled([value], *_scale(usual))[0])))
+            votes.append((outcome is Outcome.FAIL, detector.update(scaled([value], *scale)[0])))
         return votes
 
 

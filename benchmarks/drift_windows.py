@@ -197,24 +197,23 @@ def shifted(before: Stable, name: str, trials: int = TRIALS) -> Found:
         rng = np.random.default_rng([SEED, trial, len(name)])
         # The last stable hour is still open: the next one closes it, and has no part in the trial.
         table = Table(contract(), before.table.entries, before.table.hour)
-        failing = _failing(table, change(before.world), rng)
-        delay = next((at for at, failed in enumerate(failing) if failed & rules), None)
+        failing = enumerate(failed & rules for failed in _failing(table, change(before.world), rng))
+        delay, by = next(((at, failed) for at, failed in failing if failed), (None, set[str]()))
         delays.append(delay)
-        told.update(next((failed & rules for failed in failing if failed & rules), ()))
+        told.update(by)
     hits = [delay for delay in delays if delay is not None]
     share = 100 / trials
     median = statistics.median(hits) if hits else None
     return Found(name, wanted, share * hits.count(0), share * len(hits), median, told)
 
 
-def _failing(table: Table, changed: World, rng: np.random.Generator) -> list[set[str]]:
-    """Return the rules that fail in each shifted window."""
-    first, found = table.hour, []
+def _failing(table: Table, changed: World, rng: np.random.Generator) -> Iterator[set[str]]:
+    """Yield the rules that fail in each shifted window."""
+    first = table.hour
     for _ in range(AFTER + 1):
         for window in table.feed(changed, rng):
             if window["start"] >= (_FIRST + first * _HOUR) * _MICROS:
-                found.append({one["rule"] for one in window["verdicts"] if one["outcome"] == "fail"})
-    return found
+                yield {one["rule"] for one in window["verdicts"] if one["outcome"] == "fail"}
 
 
 def table_lines(found: Sequence[Found]) -> list[str]:

@@ -3,7 +3,7 @@
 import math
 import struct
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import ClassVar, Self
 
 import numpy as np
@@ -82,6 +82,11 @@ class Quantiles(EqualByBytes):
         """Return how many numbers are in the bins."""
         return int(self.counts.sum())
 
+    @cached_property
+    def _sums(self) -> Whole:
+        """How many numbers are in each bin and those below it."""
+        return np.cumsum(self.counts)
+
     def quantile(self, q: float) -> float | None:
         """Return the number below which the share `q` lies, within one percent of it; None of no numbers."""
         place = self._place(q)
@@ -116,7 +121,7 @@ class Quantiles(EqualByBytes):
         if not self.n:
             return None
         rank = min(max(q, 0.0), 1.0) * (self.n - 1)
-        return int(np.searchsorted(np.cumsum(self.counts), rank, side="right"))
+        return int(np.searchsorted(self._sums, rank, side="right"))
 
     def merge(self, other: Self) -> Self:
         """Return the sums of the bins."""
@@ -156,6 +161,7 @@ def _keys(numbers: NDArray[np.float64]) -> Whole:
     return np.sign(numbers).astype(np.int64) * (index + _OFFSET)
 
 
+@lru_cache(maxsize=16_384)
 def _range(key: int) -> tuple[float, float]:
     if not key:
         return 0.0, 0.0
