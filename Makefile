@@ -19,6 +19,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m headrace.embedded.jars
+	@$(BIN)/python -m headrace.embedded.training
 	@touch $@
 
 demo: setup      ## start the line, drop real files, show what came of them

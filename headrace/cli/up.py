@@ -13,6 +13,7 @@ from headrace.cli.stack_view import LineView, Progress
 from headrace.embedded.jars import fetch_jars, print_progress
 from headrace.embedded.ports import check_ports, pick_ports
 from headrace.embedded.services import child_environment, external_services
+from headrace.embedded.training import make_archive
 from headrace.errors import ServiceUnreachable
 from headrace.runtime.home import bury_leftovers, locked_home, read_report
 from headrace.runtime.plan import CHOICES, parse_services
@@ -62,8 +63,9 @@ def ready_to_start(settings: Settings, chosen: frozenset[str], *, auto: bool) ->
             settings = settings.model_copy(update=dict(pick_ports()))
         else:
             check_ports(settings, embedded)
-        if "kafka" in embedded:
-            fetch_jars(settings, print_progress)
+        if "kafka" in embedded and fetch_jars(settings, print_progress):
+            click.echo("Preparing Kafka for quick starts, once (10 s) ...", err=True)
+            make_archive(settings)
     return settings
 
 

@@ -74,8 +74,12 @@ def jar_folder(settings: Settings) -> Path:
     """Return the folder that holds the jars, or will: HEADRACE_KAFKA_JARS, else one in the user's cache folder."""
     if settings.kafka_jars is not None:
         return settings.kafka_jars.absolute()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "headrace" / "kafka-jars"
+    return cache_folder() / "kafka-jars"
+
+
+def cache_folder() -> Path:
+    """Return the folder of what is made or downloaded once a user."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
 
 
 def problem_of(jar: PinnedJar, folder: Path) -> str:
@@ -107,7 +111,10 @@ def fetch_jars(settings: Settings, progress: Progress | None = None, jars: Seque
     altered it should know. Raises JarRefused or ServiceUnreachable.
     """
     folder, wanted = jar_folder(settings), pinned_jars() if jars is None else jars
-    missing = [jar for jar in wanted if problem_of(jar, folder) == "missing"]
+    problems = {jar: problem_of(jar, folder) for jar in wanted}
+    if not any(problems.values()):
+        return 0
+    missing = [jar for jar in wanted if problems[jar] == "missing"]
     if missing and settings.kafka_jars is None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as draft:

@@ -15,6 +15,7 @@ from pathlib import Path
 from headrace.core.child import Child, say_and_leave, wait_until
 from headrace.core.files import try_lock, write_atomically
 from headrace.core.guarded import guarded_command
+from headrace.embedded.class_archive import archive_options
 from headrace.embedded.jars import verified_jars
 from headrace.errors import AlreadyRunning, HeadraceError, ServiceUnreachable
 from headrace.schemas.topics import MAX_MESSAGE_BYTES
@@ -124,7 +125,7 @@ def prepare(settings: Settings) -> list[str]:
     folder, data = paths.kafka, paths.kafka / "data"
     folder.mkdir(parents=True, exist_ok=True)
     paths.logs.mkdir(parents=True, exist_ok=True)
-    java = [*_java(), "-cp", os.pathsep.join(str(jar) for jar in verified_jars(settings))]
+    java = [*_java(), *archive_options(settings), "-cp", os.pathsep.join(str(jar) for jar in verified_jars(settings))]
     if not data.exists():
         _format(settings, java, data)
     elif was_killed(data):
