@@ -2,7 +2,8 @@
 
 It reads quality.alerts, asks the warehouse's rows, and writes the alert of a window again under the same id, now with
 the segments that hold the problem, rows to look at and the advice; the advice itself goes to quality.advice. Offsets
-and outputs are one transaction. It never delays an alert: the first message is out before this process sees it.
+and outputs are one transaction. It never delays an alert: the first message is out before this process sees it. Nor
+does it delay records: while files are on their way it waits (background.py).
 """
 
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 from headrace.core.child import EXIT_TERMINAL
 from headrace.core.identity import stable_slot
+from headrace.core.priority import stand_back
 from headrace.errors import ContractInvalid, HeadraceError, Terminal, WarehouseRefused
 from headrace.observability.counter_export import Counters
 from headrace.observability.events import (
@@ -35,6 +37,7 @@ from headrace.schemas.system import frame_system, read_system, schema_id_of
 from headrace.schemas.topics import ADVICE, ALERTS, QUALITY_PARTITIONS, WINDOWS
 from headrace.settings import Settings
 from headrace.stream_processors.alert_evidence import AlertEvidence
+from headrace.stream_processors.background import FilesOnTheWay, Patience
 from headrace.stream_processors.evidence import Investigator
 from headrace.stream_processors.measuring import FOLLOWED, Measurer, micros
 from headrace.stream_processors.steps.advice import Advice, advice_record
@@ -52,9 +55,11 @@ PATTERN = r"^quality\.(alerts|windows)$"
 # A message of this process names it, so that it does not look at its own.
 WRITER, OWN = "writer", b"advisor"
 _BATCH, _POLL_SECS = 50, 0.5
+# A tenth of what a stage on the record path gets, where both want the machine.
+_BEHIND = 10
 _RETRY_SECS, _MOST_RETRY_SECS = 0.2, 5.0
-# How values are collected changes slowly: a dataset is looked at no more often.
-_PROFILE_SECS = 60.0
+# How values are collected changes slowly: a dataset is looked at no more often, and where that takes long, more seldom.
+_PROFILE_SECS, _PROFILE_SHARE = 60.0, 20.0
 # What following an advice did is looked at no more often; windows close by the hundred when past data is read in.
 _MEASURE_SECS = 2.0
 
@@ -89,6 +94,27 @@ class _Out:
         self.given += [_Given(one, contract, alert_ids, micros(raised_at)) for one in found]
 
 
+class _Yielding(Warehouse):
+    """A warehouse that is asked when nothing else needs it; `wait` returns when it may be.
+
+    `answered_secs` is the time that its answers took so far.
+    """
+
+    def __init__(self, settings: Settings, wait: Callable[[], None]) -> None:
+        super().__init__(settings, background=True)
+        self._wait = wait
+        self.answered_secs = 0.0
+
+    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return a query's rows, once the record path has no work or had its time."""
+        self._wait()
+        asked = time.monotonic()
+        try:
+            return super().rows(query, parameters)
+        finally:
+            self.answered_secs += time.monotonic() - asked
+
+
 class Advisor:
     """Works until `stop` is set. Not for use from several threads."""
 
@@ -98,11 +124,13 @@ class Advisor:
         self._status = StageStatus(settings.paths(), STAGE)
         self._registry = Registry(settings)
         self._contracts = ContractStore(settings, self._client, self._registry)
-        self._warehouse = Warehouse(settings)
+        self._files = FilesOnTheWay(self._client)
+        self._patience = Patience(self._files.any)
+        self._warehouse = _Yielding(settings, lambda: self._patience.wait(stop))
         self._evidence = AlertEvidence(self._warehouse, Investigator(self._warehouse, self._law), stop)
         self._surveyor = Surveyor(self._warehouse)
         self._measurer = Measurer(self._warehouse)
-        self._profiled: dict[str, float] = {}
+        self._profile_at: dict[str, float] = {}
         # All of them at first: windows may have been closed while this process was away.
         self._unmeasured: set[str] | None = None
         self._measured = -_MEASURE_SECS
@@ -133,7 +161,12 @@ class Advisor:
         emit(StageStopped(stage=STAGE))
 
     def step(self, consumer: GroupConsumer, writer: TransactionalWriter) -> None:
-        """Take what is there and commit what comes of it."""
+        """Take what is there and commit what comes of it; wait instead while the record path has work."""
+        if not self._patience.may_work():
+            self._status.update(lag=consumer.lag())
+            self._stop.wait(_POLL_SECS)
+            return
+        self._patience.begin()
         batch = consumer.poll(_BATCH, _POLL_SECS)
         if batch.runs:
             self._finish(consumer, writer, batch)
@@ -145,6 +178,7 @@ class Advisor:
         self._contracts.close()
         self._registry.close()
         self._warehouse.close()
+        self._files.close()
 
     def _finish(self, consumer: GroupConsumer, writer: TransactionalWriter, batch: Batch) -> None:
         """Look into a batch first, then publish at once: an open transaction would hold back who reads alerts."""
@@ -198,18 +232,20 @@ class Advisor:
         self._measurer.note(window)
         if self._unmeasured is not None:
             self._unmeasured.add(dataset)
-        now = time.monotonic()
-        if now - self._profiled.get(dataset, -_PROFILE_SECS) < _PROFILE_SECS:
+        now, before = time.monotonic(), self._warehouse.answered_secs
+        if now < self._profile_at.get(dataset, now):
             return
         contract = self._contract(dataset, window["contract_version"])
         if contract is None:
             return
-        self._profiled[dataset] = now
         try:
             given = self._surveyor.advice(contract, window["verdicts"])
         except WarehouseRefused as error:
             emit(EvidenceMissing(dataset=dataset, rule="profile", cause=str(error)))
             return
+        finally:
+            took_secs = self._warehouse.answered_secs - before
+            self._profile_at[dataset] = now + max(_PROFILE_SECS, _PROFILE_SHARE * took_secs)
         out.add(given, contract, [], window["closed_at"])
 
     def _advice_messages(self, out: "_Out") -> list[dict[str, Any]]:
@@ -291,6 +327,7 @@ def _from_the_start(_place: Place) -> None:
 
 def main() -> None:
     """Run the process `advisor` until SIGTERM; exit with 78 on an error that a restart cannot mend."""
+    stand_back(_BEHIND)
     settings = Settings()
     configure_logs(settings.paths(), STAGE)
     stop = threading.Event()

@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +28,12 @@ from headrace.errors import (
 from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore
-from headrace.schemas.ledger import OPEN_STATES, FileEntry, read_entry
+from headrace.schemas.ledger import FileEntry, read_entry
 from headrace.schemas.registry import Registry
 from headrace.schemas.sql_text import table_name
 from headrace.schemas.topics import LEDGER, VALID, data_topic, value_subject
 from headrace.settings import Settings
+from headrace.stream_processors.background import HOLD_SECS, any_moves, is_in_flight
 from headrace.stream_processors.checks.control_total import ROWS
 from headrace.stream_processors.lookups import registered_schema
 from headrace.stream_processors.refused_rows import SchemaOf, all_rows
@@ -53,10 +54,10 @@ _NOT_SHOWN: Final = "the warehouse refuses its figures"
 _COUNTS: Final = """
 SELECT file, sumIf(rows, place = 'stored'), sumIf(rows, place = 'judge') FROM (
     SELECT _file AS file, 'stored' AS place, count() AS rows FROM {table}
-    WHERE has({{files:Array(String)}}, _file) GROUP BY file
+    WHERE _file IN {{files:Array(String)}} GROUP BY file
     UNION ALL
     SELECT _file AS file, toString(stage) AS place, count() AS rows FROM headrace.quarantine
-    WHERE dataset = {{dataset:String}} AND has({{files:Array(String)}}, _file) GROUP BY file, place
+    WHERE dataset = {{dataset:String}} AND _file IN {{files:Array(String)}} GROUP BY file, place
 ) GROUP BY file
 """
 
@@ -162,7 +163,7 @@ class FileFeed:
         if "schema_match" in checks and (schema_id := self._newest_schema(dataset, now)) != told.schema_id:
             found["schema_id"] = schema_id
         due = self._due(dataset, told, now) if rules_of_files(contract.checks) or _REPLAYED & checks else []
-        if due:
+        if due and not self._held(due, now):
             found["files"] = self._files(contract, due)
         return found or None
 
@@ -173,6 +174,12 @@ class FileFeed:
             schema_id = None if latest is None else latest[0]
             self._schema_ids[dataset] = (now, schema_id)
         return schema_id
+
+    def _held(self, due: Sequence[Due], now: float) -> bool:
+        """Return True if the files wait a little, until nothing is on its way: to count whole files is dear."""
+        oldest = min(one.moment for one in due) / 1e6
+        moving = any_moves([entry for files in self._entries.values() for entry in files.values()], now)
+        return moving and now - oldest < HOLD_SECS
 
     def _due(self, dataset: str, told: Told, now: float) -> list[Due]:
         entries, new = self._entries.get(dataset, {}), []
@@ -200,7 +207,7 @@ class FileFeed:
         # Refused rows without a schema are left out, and the file's rules say so.
         schema_of = partial(registered_schema, self._registry)
         whole = [one.entry.file for one in due if one.entry.state is not FileState.SKIPPED]
-        with Warehouse(self._settings, session=True) as warehouse:
+        with Warehouse(self._settings, session=True, background=True) as warehouse:
             tables = _Tables(warehouse, contract, schema_of) if whole else None
             known = tables.of(whole) if tables else {}
         manifests, asked = self._settings.paths().manifests / contract.dataset, totals_asked(contract.checks)
@@ -210,11 +217,6 @@ class FileFeed:
             facts = _told(one, known.get(one.entry.file), totals)
             found.append({"moment": one.moment, "final": one.final, "facts": vars(facts)})
         return found
-
-
-def is_in_flight(entry: FileEntry) -> bool:
-    """Return True if rows of a file may not be judged yet: it is being read, or its receipt is not proved."""
-    return entry.state in OPEN_STATES or (entry.provable and not entry.final)
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,9 @@ class _Tables:
     """Asks the tables about whole files."""
 
     def __init__(self, warehouse: Warehouse, contract: Contract, schema_of: SchemaOf) -> None:
-        self._warehouse, self._contract, self._schema_of = warehouse, contract, schema_of
+        self._warehouse, self._schema_of = warehouse, schema_of
+        # What no rule about files asks for is not counted.
+        self._contract = replace(contract, checks=tuple(rules_of_files(contract.checks)))
 
     def of(self, files: Sequence[str]) -> dict[str, _Found]:
         """Return what the tables hold of files: exact figures over stored and refused rows."""
@@ -240,7 +244,7 @@ class _Tables:
         verdicts = WarehouseVerdicts(self._warehouse, self._contract, _no_contract, 0.0, source)
         figures = verdicts.figures_of(files)
         counted = self._counts(files)
-        rules = rules_of_files(self._contract.checks)
+        rules = self._contract.checks
         missing = refusals(self._contract, verdicts.refused)
         if source.left_out:
             why = f"{source.left_out:,} refused rows cannot be counted: too many, too large, or unknown schemas"

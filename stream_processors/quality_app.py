@@ -21,6 +21,7 @@ import faust
 
 from headrace.core.child import exit_status
 from headrace.core.identity import root_span_id
+from headrace.core.priority import stand_back
 from headrace.errors import HeadraceError, StageCrashed, Transient, WrongUse
 from headrace.observability.counter_export import Counters
 from headrace.observability.events import (
@@ -50,6 +51,8 @@ from headrace.stream_processors.window_table import TICK
 STAGE = "quality"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS = 0.2, 10.0
+# A third of what a stage on the record path gets, where both want the machine.
+_BEHIND = 5
 _DELTA = "profile_delta"
 T = TypeVar("T")
 
@@ -290,6 +293,7 @@ async def until_it_ends(app: faust.App, stop: asyncio.Event, failed: asyncio.Fut
 @click.option("--slot", default=0, show_default=True, help="Which of the quality apps this is; each has its own.")
 def main(slot: int) -> None:
     """Run the process `quality`; exit with 78 on an error that a restart cannot mend."""
+    stand_back(_BEHIND)
     settings = Settings()
     configure_logs(settings.paths(), stage_of(slot))
     try:

@@ -22,7 +22,7 @@ from headrace.stream_processors.checks.reference import KEYS, KnownKeys, Referen
 from headrace.transport.warehouse import Warehouse
 
 MOST_KEYS = 1_000_000
-_FRESH_SECS, _RETRY_SECS = 30.0, 2.0
+_FRESH_SECS, _RETRY_SECS, _LONGEST_RETRY_SECS = 30.0, 2.0, 10.0
 
 _Asked = tuple[str, tuple[str, ...], tuple[RecordField, ...]]
 
@@ -69,10 +69,13 @@ class ReferenceKeys:
 
     def _read_on(self) -> None:
         with self._connect() as warehouse:
+            pause_secs = _RETRY_SECS
             while not self._stopped:
                 self._news.clear()
                 complete = all([self._read(warehouse, asked) for asked in sorted(self._wanted, key=repr)])
-                self._news.wait(_FRESH_SECS if complete else _RETRY_SECS)
+                # A dataset that never comes is asked for ever more seldom.
+                asked_for = self._news.wait(_FRESH_SECS if complete else pause_secs)
+                pause_secs = _RETRY_SECS if complete or asked_for else min(2 * pause_secs, _LONGEST_RETRY_SECS)
 
     def _read(self, warehouse: Warehouse, asked: _Asked) -> bool:
         """Read one set of keys; return False if it has to be tried again soon. What was known before stays."""

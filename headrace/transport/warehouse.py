@@ -27,6 +27,7 @@ ONE_BLOCK = {
     "min_insert_block_size_bytes": 1_000_000_000_000,
     "insert_deduplicate": 1,
 }
+_ONE_THREAD = {"max_threads": 1}
 # What a client's library and the fence wrap around a message, and the grammar that a syntax error recites: 10 kB of it.
 _WRAPPING = re.compile(r"^Received ClickHouse exception, code: \d+, server response: ")
 _RECITAL = re.compile(r" Expected one of:|:? In scope SELECT formatQuerySingleLine\(")
@@ -40,13 +41,17 @@ class Warehouse:
     """A client of one ClickHouse. Connects at its first call; calls block for a round trip.
 
     `person=True` works with the user's own rights, else with those of the pipeline. `session=True` keeps one session,
-    with its temporary tables, until it is closed. Not for use from several threads.
+    with its temporary tables, until it is closed. `background=True` asks with one thread of the warehouse at a time, so
+    that what nobody waits for leaves the others to what is stored. Not for use from several threads.
     Every call raises ServiceUnreachable if a repeat may succeed (no answer, too busy, disk full), WarehouseRefused if
     the statement itself is refused.
     """
 
-    def __init__(self, settings: Settings, *, person: bool = False, session: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, *, person: bool = False, session: bool = False, background: bool = False
+    ) -> None:
         self._settings = settings
+        self._asked_with = _ONE_THREAD if background else {}
         self._session = secrets.token_hex(8) if session else None
         self._person = person
         self._client: Client | None = None
@@ -122,6 +127,7 @@ class Warehouse:
             connect_timeout=_CONNECT_SECS,
             send_receive_timeout=_CALL_SECS,
             session_id=self._session,
+            settings=dict(self._asked_with),
             autogenerate_session_id=False,
             show_clickhouse_errors="scrub",
             client_name="headrace",

@@ -44,7 +44,7 @@ def figures_query(
     chosen = [f"{figure} AS {_FIGURE.format(number)}" for number, figure in enumerate(figures)]
     if span is Span.FILE:
         start, order = "`_file`", f"max({ARRIVED_SQL})"
-        where = "has({files:Array(String)}, `_file`)" if files else "1"
+        where = "`_file` IN {files:Array(String)}" if files else "1"
         having = f"HAVING {order} >= {{since:Int64}} * {MICROS}"
     else:
         start, order = _window(_clock_sql(contract.window, span), contract.window.size_secs), _START

@@ -19,15 +19,17 @@ def late_hours_query(contract: Contract) -> str:
 
 
 def sources_query(contract: Contract, figure: str, columns: Sequence[str], shares: Sequence[float]) -> str:
-    """Return the query for (column, value, rows, quantiles of a figure) of each source. The rows are read once."""
-    arrays = ", ".join(f"({literal(name)}, ifNull(toString({identifier(name)}), ''))" for name in columns)
-    listed = ", ".join(f"{share:g}" for share in shares)
-    rows = f"SELECT toFloat64({figure}) AS figure, [{arrays}] AS sources FROM {table_name(contract.dataset)}"  # noqa: S608
-    return (
-        f"SELECT source.1 AS column, source.2 AS value, count(), quantiles({listed})(figure) "  # noqa: S608
-        f"FROM ({rows} WHERE isNotNull({figure})) ARRAY JOIN sources AS source "
-        f"GROUP BY column, value ORDER BY column, value LIMIT {MOST_SOURCES:d}"
+    """Return the query for (column, value, rows, quantiles of a figure) of each source.
+
+    Each column is grouped by itself: to take the rows apart by all of them at once costs three times as much.
+    """
+    listed, table = ", ".join(f"{share:g}" for share in shares), table_name(contract.dataset)
+    each = " UNION ALL ".join(
+        f"SELECT {literal(name)} AS column, ifNull(toString({identifier(name)}), '') AS value, count() AS rows, "  # noqa: S608
+        f"quantiles({listed})(toFloat64({figure})) AS shares FROM {table} WHERE isNotNull({figure}) GROUP BY value"
+        for name in columns
     )
+    return f"SELECT column, value, rows, shares FROM ({each}) ORDER BY column, value LIMIT {MOST_SOURCES:d}"  # noqa: S608
 
 
 def twins_query(contract: Contract, keys: Sequence[str]) -> str:

@@ -16,10 +16,11 @@ from headrace.schemas.codec import encode
 from headrace.schemas.contract import Contract, parse_contract
 from headrace.schemas.contract_masking import Masking
 from headrace.schemas.contract_store import shipped_contract
-from headrace.schemas.ledger import FileEntry, new_entry
+from headrace.schemas.ledger import FileEntry
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.settings import Settings
-from headrace.stream_processors.file_feed import FileFeed, is_in_flight, refusals, totals_asked, totals_of
+from headrace.stream_processors.background import HOLD_SECS
+from headrace.stream_processors.file_feed import FileFeed, refusals, totals_asked, totals_of
 from headrace.stream_processors.refused_rows import frames
 from headrace.stream_processors.window_files import MOST_TOLD, Told
 
@@ -111,28 +112,13 @@ def test_refused_rows_come_in_frames_of_bounded_bytes_as_they_are_read() -> None
     assert whole["_ingested_at"].dt.epoch("ms").to_list() == list(range(50))
 
 
-@pytest.mark.parametrize(
-    ("state", "balanced", "in_flight"),
-    [
-        (FileState.CLAIMED, False, True),
-        (FileState.PUBLISHING, False, True),
-        (FileState.PUBLISHED, False, True),
-        (FileState.BALANCED, True, False),
-        (FileState.REJECTED, False, False),
-        (FileState.SKIPPED, False, False),
-    ],
-)
-def test_a_file_is_in_flight_until_its_receipt_is_proved(state: FileState, balanced: bool, in_flight: bool) -> None:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    entry = new_entry(
-        dataset="orders",
-        sha256="ab" * 32,
-        name="a",
-        path="a",
-        bytes=3,
-        modified_at=at,
-        state=state,
-        balanced=balanced,
-        updated_at=at,
-    )
-    assert is_in_flight(entry) is in_flight
+def test_facts_of_files_wait_until_nothing_is_on_its_way_but_not_for_long() -> None:
+    feed, at = FileFeed(Settings(home=Path("/nowhere"))), PUBLISHED.timestamp()
+    proved = replace(entry(1), state=FileState.BALANCED, balanced=True)
+    feed._entries = {"flights": {"flights/1": proved}}
+    due = feed._due("flights", Told(None), at)
+    assert not feed._held(due, at + 1)
+    feed._entries["orders"] = {"orders/2": replace(entry(2), dataset="orders", state=FileState.PUBLISHING)}
+    assert feed._held(due, at + 1)
+    assert not feed._held(due, at + HOLD_SECS)
+    feed.close()
