@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import click
 
@@ -25,7 +26,7 @@ from headrace.observability.sink_events import FileBalanced, FileContradicted
 from headrace.observability.status import StageStatus
 from headrace.schemas.ledger import FILE_ENTRY, FileEntry, frame_entry, read_entry
 from headrace.schemas.registry import Registry
-from headrace.schemas.sql_text import DATABASE, table_name
+from headrace.schemas.sql_text import DATABASE, literal, table_name
 from headrace.schemas.topics import LEDGER
 from headrace.settings import Settings
 from headrace.transport.kafka import CompactedTopic, TransactionalWriter
@@ -40,6 +41,9 @@ _ROWS_PER_S, _BIG_FILE_SECS = 100_000, 2.0
 # Each count is short, and its ids fit into a URL: from 4 KiB on, about 160 ids, the client sends a form, which servers
 # and proxies bound by limits of their own (ClickHouse: 128 KiB a field).
 _FILES_AT_ONCE = 100
+_QUARANTINE = "quarantine"
+_STORED, _REFUSED = "stored", "refused"
+_TABLES = "SELECT name FROM system.tables WHERE database = {database:String}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class TableCounts:
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
+        self._tables: frozenset[str] = frozenset()
 
     def of_files(self, dataset: str, published: Mapping[str, int]) -> dict[str, Counted]:
         """Return the counts of a dataset's files, given how many rows were published of each.
@@ -100,19 +105,30 @@ class TableCounts:
         return [(file, both) for file, both in self._warehouse.rows(query, {"files": files, "dataset": dataset})]
 
     def _count(self, what: str, dataset: str, files: Iterable[str]) -> dict[str, Counted]:
-        asked = {"files": list(files), "dataset": dataset, "database": DATABASE}
-        names = "SELECT name FROM system.tables WHERE database = {database:String}"
-        tables = {str(name) for (name,) in self._warehouse.rows(names, asked)}
-        stored: dict[str, tuple[int, int]] = {}
-        quarantined: dict[str, tuple[int, int]] = {}
+        named = list(files)
+        try:
+            rows = self._counted(what, dataset, named)
+        except WarehouseRefused:
+            # A table that was there may be gone.
+            self._tables = frozenset()
+            rows = self._counted(what, dataset, named)
+        stored = {file: found for place, file, *found in rows if place == _STORED}
+        quarantined = {file: found for place, file, *found in rows if place == _REFUSED}
+        return {file: Counted(*stored.get(file, (0, 0)), *quarantined.get(file, (0, 0))) for file in named}
+
+    def _counted(self, what: str, dataset: str, files: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Return (place, file, rows, distinct) in one query: each costs the warehouse 8 ms before it reads a row."""
+        if not self._tables >= {dataset, _QUARANTINE}:
+            names = self._warehouse.rows(_TABLES, {"database": DATABASE})
+            self._tables = frozenset(str(name) for (name,) in names)
         where = "`_file` IN {files:Array(String)} GROUP BY `_file`"
-        if dataset in tables:
-            query = f"SELECT `_file`, {what} FROM {table_name(dataset)} WHERE {where}"  # noqa: S608
-            stored = {file: (rows, distinct) for file, rows, distinct in self._warehouse.rows(query, asked)}
-        if "quarantine" in tables:
-            query = f"SELECT `_file`, {what} FROM headrace.quarantine WHERE `dataset` = {{dataset:String}} AND {where}"  # noqa: S608
-            quarantined = {file: (rows, distinct) for file, rows, distinct in self._warehouse.rows(query, asked)}
-        return {file: Counted(*stored.get(file, (0, 0)), *quarantined.get(file, (0, 0))) for file in asked["files"]}
+        parts = []
+        if dataset in self._tables:
+            parts.append(f"SELECT {_STORED!r}, `_file`, {what} FROM {table_name(dataset)} WHERE {where}")  # noqa: S608
+        if _QUARANTINE in self._tables:
+            own = f"FROM headrace.quarantine WHERE `dataset` = {literal(dataset)} AND {where}"
+            parts.append(f"SELECT {_REFUSED!r}, `_file`, {what} {own}")
+        return self._warehouse.rows(" UNION ALL ".join(parts), {"files": files}) if parts else []
 
 
 @dataclass
