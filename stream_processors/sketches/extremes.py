@@ -2,10 +2,11 @@
 
 import struct
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from headrace.stream_processors.sketches.grouped import Counted, as_batch, counted_column, unpacked
 from headrace.stream_processors.sketches.packing import Reader, rows_bytes
@@ -55,11 +56,17 @@ class Extremes:
         bodies = [b""] * len(found.starts)
         if len(values):
             first = np.flatnonzero(np.diff(window, prepend=-1))
-            both = np.empty(len(first), _ROW)
-            both["low"], both["high"] = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
-            for place, body in zip(window[first].tolist(), rows_bytes(both), strict=True):
+            found_bodies = cls.of_pairs(np.minimum.reduceat(values, first), np.maximum.reduceat(values, first))
+            for place, body in zip(window[first].tolist(), found_bodies, strict=True):
                 bodies[place] = body
         return bodies
+
+    @classmethod
+    def of_pairs(cls, low: NDArray[Any], high: NDArray[Any]) -> list[bytes]:
+        """Return the extremes of pairs of numbers as `pack` does."""
+        both = np.empty(len(low), _ROW)
+        both["low"], both["high"] = low, high
+        return rows_bytes(both)
 
     def merge(self, other: Self) -> Self:
         """Return the extremes of both samples."""

@@ -13,15 +13,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from headrace.stream_processors.checks.base import FieldFigure
-from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.sketches.extremes import Extremes
 from headrace.stream_processors.sketches.grouped import Windows
+from headrace.stream_processors.sketches.registry import packed_cells
 
 _NEVER_LOW: Final = np.iinfo(np.int64).max
 _NEVER_HIGH: Final = np.iinfo(np.int64).min
 Times = NDArray[np.int64]
 Marks = NDArray[np.bool_]
-Cells = dict[int, dict[FieldFigure, Cell]]
+Cells = dict[int, dict[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SeenTimes:
         return self._cells(None)
 
     def of(self, column: pl.Series) -> Cells:
-        """Return by window start when the field was seen; a window in which it never was has no cell."""
+        """Return by window start when the field was seen, as packed cells by figure; without a value there is none."""
         if not column.null_count():
             return self._of_all
         if column.null_count() == len(column):
@@ -66,9 +66,10 @@ class SeenTimes:
             return found
         for figure, (moments, known) in self._ordered.items():
             kept = known if there is None else known & there
-            lows = np.minimum.reduceat(np.where(kept, moments, _NEVER_LOW), self._firsts).tolist()
-            highs = np.maximum.reduceat(np.where(kept, moments, _NEVER_HIGH), self._firsts).tolist()
-            for start, low, high in zip(self.windows.starts.tolist(), lows, highs, strict=True):
-                if low <= high:
-                    found.setdefault(start, {})[figure] = Extremes(float(low), float(high))
+            lows = np.minimum.reduceat(np.where(kept, moments, _NEVER_LOW), self._firsts)
+            highs = np.maximum.reduceat(np.where(kept, moments, _NEVER_HIGH), self._firsts)
+            seen = np.flatnonzero(lows <= highs)
+            cells = packed_cells(Extremes, Extremes.of_pairs(lows[seen], highs[seen]))
+            for start, cell in zip(self.windows.starts[seen].tolist(), cells, strict=True):
+                found.setdefault(start, {})[figure.value] = cell
         return found

@@ -127,8 +127,7 @@ def _add_seen(deltas: Sequence[WindowDelta], name: str, seen: Sequence[SeenCells
     """Add when a field was seen to its windows; `seen` is by clock, those of the deltas in order."""
     by_clock = dict(zip((ARRIVAL_CLOCK, EVENT_CLOCK), reversed(seen), strict=False))
     for delta in deltas:
-        for figure, cell in by_clock[delta.clock].get(delta.start, {}).items():
-            delta.fields[name][figure.value] = pack_cell(cell)
+        delta.fields[name].update(by_clock[delta.clock].get(delta.start, {}))
 
 
 def _prepared(frame: pl.DataFrame, fields: Sequence[RecordField], spec: WindowSpec, origin: Origin) -> pl.DataFrame:

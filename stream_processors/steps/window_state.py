@@ -235,12 +235,12 @@ class WindowState:
         cells, fields = {}, {}
         for rule in self.rules:
             try:
-                cells[rule] = packed(self.cells_of(rule))
+                cells[rule] = _alone([part.cells.get(rule) for part in self._parts], self.cells_of(rule))
             except ValueError as error:
                 unmerged[rule] = str(error)
         for name in self.field_names:
             try:
-                fields[name] = packed(self.field_cells(name))
+                fields[name] = _alone([part.fields.get(name) for part in self._parts], self.field_cells(name))
             except ValueError as error:
                 unmerged[field_owner(name)] = str(error)
         return Part(
@@ -268,6 +268,12 @@ def merge_packed(found: Iterable[Mapping[str, bytes]]) -> dict[str, Cell]:
                 raise ValueError(f'cell "{name}" is a {known.kind} here and a {cell.kind} there')
             merged[name] = cell if known is None else known.merge(cell)
     return merged
+
+
+def _alone(found: Iterable[Mapping[str, bytes] | None], merged: Mapping[str, Cell]) -> Mapping[str, bytes]:
+    """Return cells as bytes by name; where one part alone has some, as they are: equal cells are equal bytes."""
+    own = [cells for cells in found if cells]
+    return own[0] if len(own) == 1 else packed(merged)
 
 
 def packed(cells: Mapping[str, Cell]) -> dict[str, bytes]:
