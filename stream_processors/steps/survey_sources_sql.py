@@ -24,12 +24,17 @@ def sources_query(contract: Contract, figure: str, columns: Sequence[str], share
     Each column is grouped by itself: to take the rows apart by all of them at once costs three times as much.
     """
     listed, table = ", ".join(f"{share:g}" for share in shares), table_name(contract.dataset)
+    # A field may be called value or rows, but none has a space in its name: an alias would stand before it.
     each = " UNION ALL ".join(
-        f"SELECT {literal(name)} AS column, ifNull(toString({identifier(name)}), '') AS value, count() AS rows, "  # noqa: S608
-        f"quantiles({listed})(toFloat64({figure})) AS shares FROM {table} WHERE isNotNull({figure}) GROUP BY value"
+        f"SELECT {literal(name)} AS `a column`, ifNull(toString({identifier(name)}), '') AS `a value`, "  # noqa: S608
+        f"count() AS `its rows`, quantiles({listed})(toFloat64({figure})) AS `its shares` "
+        f"FROM {table} WHERE isNotNull({figure}) GROUP BY `a value`"
         for name in columns
     )
-    return f"SELECT column, value, rows, shares FROM ({each}) ORDER BY column, value LIMIT {MOST_SOURCES:d}"  # noqa: S608
+    return (
+        f"SELECT `a column` AS column, `a value` AS value, `its rows`, `its shares` FROM ({each}) "  # noqa: S608
+        f"ORDER BY column, value LIMIT {MOST_SOURCES:d}"
+    )
 
 
 def twins_query(contract: Contract, keys: Sequence[str]) -> str:
