@@ -286,7 +286,8 @@ def refusals(contract: Contract, refused: Mapping[str, str]) -> dict[str, str]:
 
 def _told(due: Due, found: _Found | None, totals: Mapping[str, float]) -> FileFacts:
     entry = due.entry
-    if found is None:
+    # A copy has the id of the file whose bytes it has, and no rows of its own: both may be told at once.
+    if found is None or entry.state is FileState.SKIPPED:
         return FileFacts(due.id, entry.file, entry.name, first_name=entry.first_name)
     stages = {
         "consumed": entry.rows_published - entry.rows_unreadable,

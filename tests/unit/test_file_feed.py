@@ -20,7 +20,7 @@ from headrace.schemas.ledger import FileEntry
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.settings import Settings
 from headrace.stream_processors.background import HOLD_SECS
-from headrace.stream_processors.file_feed import FileFeed, refusals, totals_asked, totals_of
+from headrace.stream_processors.file_feed import Due, FileFeed, _Found, _told, refusals, totals_asked, totals_of
 from headrace.stream_processors.refused_rows import frames
 from headrace.stream_processors.window_files import MOST_TOLD, Told
 
@@ -122,3 +122,14 @@ def test_facts_of_files_wait_until_nothing_is_on_its_way_but_not_for_long() -> N
     assert feed._held(due, at + 1)
     assert not feed._held(due, at + HOLD_SECS)
     feed.close()
+
+
+def test_a_copy_that_is_told_together_with_its_first_file_has_no_rows_of_that() -> None:
+    first = replace(entry(1), state=FileState.BALANCED, balanced=True)
+    copy = replace(
+        first, state=FileState.SKIPPED, balanced=False, name="copy.csv", first_name="1.csv", rows_published=0
+    )
+    found = _Found(stored=3, refused=0, figures={}, missing={})
+    assert _told(Due("a", 0, first), found, {}).stages == {"consumed": 3, "quarantined": 0, "inserted": 3}
+    told = _told(Due("b", 0, copy), found, {})
+    assert (told.first_name, told.rows, told.stages) == ("1.csv", 0, {})
