@@ -25,9 +25,9 @@ $(READY): requirements.lock pyproject.toml
 demo: setup      ## start the line, drop real files, show what came of them
 	@$(BIN)/headrace demo
 
-# Most tests wait for services: two workers, each with a stack of its own, take half the time of one.
+# A worker a core: with three, lines start so slowly that waits run out. tests/conftest.py says which tests stay together.
 test: setup      ## the whole test suite against the embedded services
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 unit: setup      ## the tests that need no service
 	@$(BIN)/python -m pytest -m "not stack"
@@ -41,8 +41,8 @@ check: setup     ## every gate that CI has, without the tests
 bench: setup     ## rows a second beside the wire floor and a naive version
 	@$(BIN)/python -m benchmarks
 
-soak: setup      ## 20 kills of every process, 2 of every two together; HEADRACE_SEED and HEADRACE_SOAK_KILLS change it
-	@$(BIN)/python -m pytest -m soak -o timeout=7200 tests/failure
+soak: setup      ## 20 kills of every process, 2 of every two together, the whole demo; HEADRACE_SEED and HEADRACE_SOAK_KILLS change it
+	@$(BIN)/python -m pytest -m soak -o timeout=7200 tests/failure tests/e2e
 
 package: setup   ## build sdist and wheel, install them in a clean environment and start that
 	@rm -rf build/clean dist
@@ -53,9 +53,13 @@ package: setup   ## build sdist and wheel, install them in a clean environment a
 	@cd build && clean/bin/headrace --version && clean/bin/headrace contract lint ../schemas/contracts/flights.odcs.yaml
 	@rm -rf build/clean
 
-docs: setup      ## make docs/guide/reference.md and checks.md from the code
+docs: setup      ## make docs/guide/reference.md, events.md, checks.md, models.md and metrics.md from the code
 	@$(BIN)/python -m headrace.cli.reference
+	@$(BIN)/python -m headrace.cli.event_page
 	@$(BIN)/python -m headrace.cli.check_page
+	@$(BIN)/python -m headrace.cli.model_page
+	@$(BIN)/python -m headrace.cli.dashboard_files
+	@$(BIN)/python -m headrace.cli.metric_page
 
 lock:            ## pin requirements.lock anew from pyproject.toml
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install --quiet uv

@@ -71,6 +71,12 @@ class TransactionFailed(HeadraceError, Transient):
     code = "transaction_failed"
 
 
+class BackupRefused(HeadraceError, Terminal):
+    """A backup that cannot become a home: changed, foreign, of a later version, or the home is not empty."""
+
+    code = "backup_refused"
+
+
 class StageCrashed(HeadraceError, Transient):
     """A process of the pipeline lost what it runs on; a new one may do."""
 
@@ -93,6 +99,12 @@ class ContractInvalid(HeadraceError, Terminal):
     """A contract file that cannot be followed as it is written."""
 
     code = "contract_invalid"
+
+
+class LearnerInvalid(HeadraceError, Terminal):
+    """A learner's file that cannot be followed as it is written."""
+
+    code = "learner_invalid"
 
 
 class SchemaRefused(HeadraceError, Terminal):

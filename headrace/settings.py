@@ -52,10 +52,15 @@ class Settings(BaseSettings):
     warehouse_password: SecretStr = Field(
         SecretStr(""), description="Password of user default; when set it is demanded."
     )
+    warehouse_replicated: bool = Field(
+        False,
+        description="Whether tables are made as replicated ones, in a database of ClickHouse's engine Replicated.",
+    )
     kafka_port: int = Field(9092, ge=1, le=65_535, description="Port of the embedded Kafka broker.")
     kafka_controller_port: int = Field(9093, ge=1, le=65_535, description="Port of the embedded Kafka controller.")
     registry_port: int = Field(8081, ge=1, le=65_535, description="Port of the embedded schema registry.")
     warehouse_port: int = Field(8123, ge=1, le=65_535, description="Port of the embedded warehouse's HTTP interface.")
+    predict_port: int = Field(8090, ge=1, le=65_535, description="Port where learners' predictions are asked for.")
     warehouse_query_secs: int = Field(
         300, ge=1, description="Longest time one query may run on the embedded warehouse."
     )
@@ -81,6 +86,38 @@ class Settings(BaseSettings):
     frame_rows: int = Field(50_000, ge=1, le=1_000_000, description="Rows read and published in one transaction.")
     ingest_slots: int = Field(1, ge=1, le=64, description="Transactional producers of the watcher.")
     sink_slots: int = Field(1, ge=1, le=64, description="Transactional producers of the sink.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level of what is logged; `debug` tells every batch."
+    )
+    learners: bool = Field(
+        True,
+        description="Whether the pipeline learns and predicts: `false` leaves the processes learner and predict out.",
+    )
+    telemetry_port: int = Field(
+        0,
+        ge=0,
+        le=65_500,
+        description="First port of the processes' metrics on loopback (docs/guide/metrics.md); 0: any free ones.",
+    )
+    ready_lag: int = Field(1_000_000, ge=0, description="Lag from which on a stage's /ready says no.")
+    live_secs: float = Field(180.0, gt=0, description="How long a stage's work loop may rest before /live says no.")
+    monitor_stalled_secs: float = Field(
+        120.0, gt=0, description="How long a stage may do nothing while work waits, or not report, before an alert."
+    )
+    monitor_lag_messages: int = Field(
+        200_000, ge=1, description="From how many waiting messages on a lag that grows is an alert."
+    )
+    monitor_lag_secs: float = Field(300.0, gt=0, description="Over how long a lag must grow to be an alert.")
+    monitor_restarts: int = Field(
+        3, ge=1, description="How many restarts of a process within HEADRACE_MONITOR_RESTART_SECS are an alert."
+    )
+    monitor_restart_secs: float = Field(600.0, gt=0, description="The time in which restarts are counted.")
+    monitor_disk_floor_mb: int = Field(
+        1024, ge=0, description="With less room on the home's disk than so many MiB there is an alert."
+    )
+    monitor_folder_secs: float = Field(
+        900.0, gt=0, description="How long a dataset whose files came regularly is silent at least, before an alert."
+    )
     drain_secs: float = Field(20.0, gt=0, description="How long a stage may take to finish its batch when stopped.")
 
     @field_validator("registry_url", "warehouse_url", "maven_mirror")
@@ -113,6 +150,10 @@ class Settings(BaseSettings):
     def warehouse_address(self) -> str:
         """Return the URL of ClickHouse's HTTP interface."""
         return self.warehouse_url or f"http://{_address(self, 'warehouse')}"
+
+    def predict_address(self) -> str:
+        """Return the URL where predictions are asked for."""
+        return f"http://{_address(self, 'predict')}"
 
     def warehouse_credentials(self) -> tuple[str, str]:
         """Return (user, password) of the pipeline: the embedded warehouse's own writer, else the user that is set."""
@@ -179,6 +220,16 @@ class Paths:
         return self.home / "contracts"
 
     @property
+    def learners(self) -> Path:
+        """learners/<name>.yaml: what is learned from which dataset; those that come with headrace are copied here."""
+        return self.home / "learners"
+
+    @property
+    def models(self) -> Path:
+        """What was learned, by learner and version."""
+        return self.home / "models"
+
+    @property
     def manifests(self) -> Path:
         """What senders say of their files: manifests/<dataset>/FILE.json, with `rows` and sums by field."""
         return self.home / "manifests"
@@ -192,6 +243,11 @@ class Paths:
     def notify(self) -> Path:
         """Who is told of alerts; without it nobody is."""
         return self.home / "notify.yaml"
+
+    @property
+    def monitor(self) -> Path:
+        """Which alerts about the line itself are open or not told yet, and when files came."""
+        return self.home / "monitor.json"
 
     @property
     def kafka(self) -> Path:

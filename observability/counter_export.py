@@ -1,30 +1,49 @@
-"""Where counters go: their current values into the stage's status file, and an OTLP endpoint when one is named."""
+"""Where metrics go: to /metrics, an OTLP endpoint when one is named, and counters into the stage's status file."""
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
 
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader, PeriodicExportingMetricReader, Sum
+from opentelemetry.sdk.metrics.export import (
+    InMemoryMetricReader,
+    MetricExporter,
+    MetricExportResult,
+    MetricReader,
+    MetricsData,
+    PeriodicExportingMetricReader,
+    Sum,
+)
 
 from headrace import __version__
 from headrace.observability.counters import SCOPE, Keeper, keep, release
+from headrace.observability.endpoint import Endpoint
+from headrace.observability.events import emit, measures_of_all
 from headrace.observability.export import resource_of
+from headrace.observability.health import Health, begin, end
+from headrace.observability.metric_events import MetricsLost
+from headrace.observability.metrics import OWN_MEASURES
+from headrace.observability.process_use import watch_process
+from headrace.settings import Settings
 
 OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+PROTOCOL_VARIABLES = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _CLOSE_MS = 2_000
 
 
 class Counters:
-    """The counters of this process, from the making of this to its `close`. Sending happens beside the work."""
+    """The metrics of this process, from the making of this to its `close`. Sending happens beside the work."""
 
     def __init__(self, stage: str) -> None:
         self._here = InMemoryMetricReader()
         readers: list[MetricReader] = [self._here]
         if any(os.environ.get(name) for name in OTLP_VARIABLES):
-            readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+            readers.append(PeriodicExportingMetricReader(CountedExporter(_otlp_exporter())))
         self._provider = MeterProvider(readers, resource=resource_of(stage), shutdown_on_exit=False)
-        self._keeper = Keeper(self._provider.get_meter(SCOPE, __version__), self.values)
+        self._keeper = Keeper(self._provider.get_meter(SCOPE, __version__), self.values, stage)
         keep(self._keeper)
+        watch_process(stage)
 
     def values(self) -> dict[str, int]:
         """Return each counter's value, its labels added up; counters that never grew are not there."""
@@ -32,11 +51,66 @@ class Counters:
         data = self._here.get_metrics_data()
         for resource in data.resource_metrics if data else ():
             for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
-                if isinstance(metric.data, Sum):
+                if isinstance(metric.data, Sum) and not metric.name.endswith("_seconds_total"):
                     found[metric.name] = int(sum(point.value for point in metric.data.data_points))
         return found
+
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """Return (text, content type) for Prometheus: a snapshot, made in the thread of whoever asks."""
+        # 0.03 s of CPU and 2 MB, which a process that nobody scrapes saves
+        from headrace.observability.exposition import Snapshot, exposition  # noqa: PLC0415
+
+        known = {measure.name: measure for measure in (*OWN_MEASURES, *measures_of_all())}
+        return exposition(Snapshot(self._here.get_metrics_data(), known.values()), accept)
 
     def close(self) -> None:
         """Send the last values, waiting for an endpoint that is away two seconds at most."""
         release(self._keeper)
         self._provider.shutdown(_CLOSE_MS)
+
+
+@contextmanager
+def process_metrics(settings: Settings, process: str, *, loops: bool = True) -> Iterator[None]:
+    """Keep and serve the metrics of this process within the block; `loops` says that its work loop tells of itself."""
+    health = Health(loops)
+    begin(health)
+    try:
+        with closing(Counters(process)) as counters, closing(Endpoint(settings, process, health, counters.text)):
+            yield
+    finally:
+        end(health)
+
+
+class CountedExporter(MetricExporter):
+    """Sends by another exporter, and tells of what could not be sent."""
+
+    def __init__(self, exporter: MetricExporter) -> None:
+        # What the environment prefers is kept where only the exporter's reader looks, which sees this one instead.
+        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)  # noqa: SLF001
+        self._exporter = exporter
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **options: Any) -> MetricExportResult:
+        """Send; a failure is counted, and the values go with the next sending."""
+        result = self._exporter.export(metrics_data, timeout_millis, **options)
+        if result is not MetricExportResult.SUCCESS:
+            emit(MetricsLost(exporter="otlp"))
+        return result
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Send what waits."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000, **options: Any) -> None:
+        """Send no more."""
+        self._exporter.shutdown(timeout_millis, **options)
+
+
+def _otlp_exporter() -> MetricExporter:
+    """Return the exporter of the protocol that the environment names. Importing it takes 0.1 s of CPU."""
+    if next(filter(None, map(os.environ.get, PROTOCOL_VARIABLES)), "http/protobuf") == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc  # noqa: PLC0415
+
+        return grpc.OTLPMetricExporter()
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+
+    return OTLPMetricExporter()

@@ -4,21 +4,30 @@ Components say what happened (`emit(RowsRejected(...))`), in the past tense, onc
 """
 
 import dataclasses
+import functools
+import inspect
 import logging
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from headrace.observability.counters import count
+from headrace.observability.counters import tell, this_stage
+from headrace.observability.metrics import LOGGED, Kind, Measure
 
 LOGGER = logging.getLogger("headrace")
+PROCESS_UP = Measure(
+    "headrace_process_up", Kind.GAUGE, "1 while a process does its work, 0 before and after.", ("name",)
+)
+_CAPITALS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """Something that happened. Fields are the log record's context; `labels` name those of closed sets.
 
-    `metric` is the counter that grows by the field `quantity` (or by 1); empty: no counter. ERROR means that a person
-    must act.
+    `metric` is the counter that grows by the field `quantity` (or by 1); empty: no counter. `measures` are further
+    metrics, of any kind. ERROR means that a person must act.
     """
 
     level: ClassVar[int] = logging.INFO
@@ -26,20 +35,64 @@ class Event:
     metric: ClassVar[str] = ""
     labels: ClassVar[tuple[str, ...]] = ()
     quantity: ClassVar[str] = ""
+    measures: ClassVar[tuple[Measure, ...]] = ()
 
     def context(self) -> dict[str, object]:
         """Return the event's fields by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
+def event_name(kind: type[Event]) -> str:
+    """Return the stable name of an event: the one in log lines.
+
+    >>> event_name(StageStarted)
+    'stage_started'
+    """
+    return _snake_case(kind.__name__)
+
+
+@functools.cache
+def _snake_case(name: str) -> str:
+    return _CAPITALS.sub("_", name).lower()
+
+
 def emit(event: Event) -> None:
     """Log an event and count it. Never blocks on the network."""
     context = event.context()
-    LOGGER.log(event.level, event.text, extra={"headrace": context})
-    if event.metric:
-        quantity = context[event.quantity] if event.quantity else 1
-        labels = {name: str(context[name]) for name in event.labels}
-        count(event.metric, quantity, labels)  # type: ignore[arg-type]
+    if LOGGER.isEnabledFor(event.level):
+        about = {"headrace": context, "headrace_event": event_name(type(event)), "headrace_labels": event.labels}
+        LOGGER.log(event.level, event.text, extra=about)
+        tell(LOGGED, 1, {"level": logging.getLevelName(event.level).lower()})
+    for measure in measures_of(type(event)):
+        value = context[measure.value] if measure.value else measure.fixed
+        if value is not None:
+            labels = {name: str(context[name] if name in context else this_stage()) for name in measure.labels}
+            tell(measure, value, labels)  # type: ignore[arg-type]
+
+
+def measures_of(kind: type[Event]) -> tuple[Measure, ...]:
+    """Return the metrics of an event: its counter, which the event's own meaning describes, and the further ones."""
+    if not kind.metric:
+        return kind.measures
+    return (_own_counter(kind.metric, kind.__doc__ or "", kind.labels, kind.quantity), *kind.measures)
+
+
+@functools.cache
+def _own_counter(name: str, meaning: str, labels: tuple[str, ...], quantity: str) -> Measure:
+    about = " ".join(inspect.cleandoc(meaning).split("\n\n", maxsplit=1)[0].split())
+    told = f"Counts {quantity}: {about}" if quantity else f"Counts: {about}"
+    return Measure(name, Kind.COUNTER, told, labels, quantity)
+
+
+def measures_of_all() -> Iterator[Measure]:
+    """Yield the metrics of every event that this process has imported."""
+    waiting = [Event]
+    while waiting:
+        kinds = waiting.pop().__subclasses__()
+        waiting += kinds
+        for kind in kinds:
+            if kind.__module__.startswith("headrace."):
+                yield from measures_of(kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +121,16 @@ class BatchRepeated(Event):
     labels: ClassVar[tuple[str, ...]] = ("stage",)
     stage: str
     cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberLeftOpen(Event):
+    """A member of a consumer group did not end in time; it was left to itself, and ends with its process."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "member left open"
+    member: str
+    after_secs: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +206,16 @@ class ProcessStarted(Event):
     """The supervisor started a service or a stage."""
 
     text: ClassVar[str] = "process started"
+    measures: ClassVar[tuple[Measure, ...]] = (
+        Measure(
+            "headrace_process_restarts_total",
+            Kind.TOTAL,
+            "How often the supervisor started a process again.",
+            ("name",),
+            "restarts",
+        ),
+        dataclasses.replace(PROCESS_UP, fixed=0.0),
+    )
     name: str
     pid: int
     restarts: int
@@ -153,6 +226,7 @@ class ProcessReady(Event):
     """A started process does its work."""
 
     text: ClassVar[str] = "process ready"
+    measures: ClassVar[tuple[Measure, ...]] = (PROCESS_UP,)
     name: str
     pid: int
     seconds: float
@@ -166,6 +240,7 @@ class ProcessDied(Event):
     text: ClassVar[str] = "process died"
     metric: ClassVar[str] = "headrace_process_deaths_total"
     labels: ClassVar[tuple[str, ...]] = ("name",)
+    measures: ClassVar[tuple[Measure, ...]] = (dataclasses.replace(PROCESS_UP, fixed=0.0),)
     name: str
     code: int
     cause: str

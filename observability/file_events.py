@@ -27,6 +27,7 @@ class FileResumed(Event):
     labels: ClassVar[tuple[str, ...]] = ("dataset",)
     dataset: str
     name: str
+    file: str = ""
     row: int
 
 
@@ -56,6 +57,7 @@ class FileVanished(Event):
     labels: ClassVar[tuple[str, ...]] = ("dataset",)
     dataset: str
     name: str
+    file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ class FileChanged(Event):
     labels: ClassVar[tuple[str, ...]] = ("dataset",)
     dataset: str
     name: str
+    file: str = ""
     rows: int
 
 
@@ -95,6 +98,7 @@ class PlaceAwaited(Event):
     labels: ClassVar[tuple[str, ...]] = ("dataset",)
     dataset: str
     name: str
+    file: str = ""
     path: str
     cause: str
 
@@ -123,6 +127,7 @@ class ReaderFailed(Event):
     format: str
     dataset: str
     name: str
+    file: str = ""
     row: int
     error: str
 

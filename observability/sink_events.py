@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from headrace.observability.events import Event
+from headrace.observability.metrics import LONG_BOUNDS, SHORT_BOUNDS, Kind, Measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,16 @@ class BlockStored(Event):
     metric: ClassVar[str] = "headrace_stored_rows_total"
     labels: ClassVar[tuple[str, ...]] = ("table",)
     quantity: ClassVar[str] = "rows"
+    measures: ClassVar[tuple[Measure, ...]] = (
+        Measure(
+            "headrace_insert_seconds",
+            Kind.HISTOGRAM,
+            "How long the warehouse took to store a block, waits for it included.",
+            ("table",),
+            "seconds",
+            bounds=SHORT_BOUNDS,
+        ),
+    )
     table: str
     token: str
     rows: int
@@ -81,8 +92,19 @@ class FileBalanced(Event):
 
     text: ClassVar[str] = "file balanced"
     metric: ClassVar[str] = "headrace_balanced_files_total"
+    measures: ClassVar[tuple[Measure, ...]] = (
+        Measure(
+            "headrace_file_visible_seconds",
+            Kind.HISTOGRAM,
+            "From the close of a file to the proof that all its rows are in the tables.",
+            ("dataset",),
+            "visible_secs",
+            bounds=LONG_BOUNDS,
+        ),
+    )
     dataset: str
     file: str
+    visible_secs: float
     rows_stored: int
     rows_quarantined: int
 

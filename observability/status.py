@@ -10,6 +10,9 @@ import psutil
 
 from headrace.core.files import write_atomically
 from headrace.observability.counters import current_values
+from headrace.observability.events import emit
+from headrace.observability.health import tell_health
+from headrace.observability.metric_events import StageTold
 from headrace.settings import Paths
 
 
@@ -31,6 +34,7 @@ class StageStatus:
     """Counts a stage's rows and writes HOME/run/stages/<stage>.json at most every half second."""
 
     def __init__(self, paths: Paths, stage: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._stage = stage
         self._file = paths.run / "stages" / f"{stage}.json"
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._monotonic = monotonic
@@ -47,17 +51,21 @@ class StageStatus:
         self._lag = self._lag if lag is None else lag
         changed, self._state = state != self._state, state
         now = self._monotonic()
+        tell_health(state, self._lag)
         if changed or now - self._written_at >= 0.5:
             self._write(now)
 
     def _write(self, now: float) -> None:
         self._marks = [*(mark for mark in self._marks if now - mark[0] <= 5.0), (now, self._rows)]
         since, before = self._marks[0]
+        rows_per_s = round((self._rows - before) / max(now - since, 0.001), 1)
+        lag = self._lag if self._lag >= 0 else None
+        emit(StageTold(stage=self._stage, state=self._state, lag=lag, rows_per_s=rows_per_s))
         report: StageReport = {
             "state": self._state,
             "pid": os.getpid(),
             "rows": self._rows,
-            "rows_per_s": round((self._rows - before) / max(now - since, 0.001), 1),
+            "rows_per_s": rows_per_s,
             "lag": self._lag,
             "memory_bytes": self._process.memory_info().rss,
             "counters": current_values(),

@@ -1,15 +1,42 @@
 """Spans of a file's way through the line. Trace and root span ids follow from the data, so every process knows them."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 from headrace.core.identity import root_span_id, trace_id
+from headrace.observability.propagation import RemoteContext
+from headrace.observability.sampling import Sampler
+
+Attributes = Mapping[str, str | int | float | bool]
+_MOST_LINKS = 128
+
+
+class Kind(Enum):
+    """OpenTelemetry's kinds of spans, by their names in the table otel_traces."""
+
+    INTERNAL = "Internal"
+    PRODUCER = "Producer"
+    CONSUMER = "Consumer"
+    CLIENT = "Client"
+
+
+@dataclass(frozen=True)
+class SpanEvent:
+    """Something that happened within a span."""
+
+    name: str
+    at_ns: int
+    attributes: Attributes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SpanRecord:
-    """One finished span. Times are nanoseconds since 1970; ids are lower-case hex; parent "" makes it the root."""
+    """One finished span. Times are nanoseconds since 1970; ids are lower-case hex; parent "" makes it the root.
+
+    `error` is the class of what failed (`error.type`), "" for work that was done.
+    """
 
     name: str
     trace_id: str
@@ -17,31 +44,16 @@ class SpanRecord:
     parent_span_id: str
     start_ns: int
     end_ns: int
-    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
+    kind: Kind = Kind.INTERNAL
+    links: Sequence[RemoteContext] = ()
+    events: Sequence[SpanEvent] = ()
+    state: str = ""
+    error: str = ""
+    message: str = ""
 
 
 SpanSink = Callable[[SpanRecord], None]
-
-
-def traceparent(trace: str, span: str) -> str:
-    """Return the W3C trace context header of a span.
-
-    >>> traceparent("0" * 31 + "1", "0" * 15 + "2")
-    '00-00000000000000000000000000000001-0000000000000002-01'
-    """
-    return f"00-{trace}-{span}-01"
-
-
-def parse_traceparent(header: str) -> tuple[str, str] | None:
-    """Return (trace id, span id) of a W3C header, None if it is not one.
-
-    >>> parse_traceparent("00-00000000000000000000000000000001-0000000000000002-01")
-    ('00000000000000000000000000000001', '0000000000000002')
-    """
-    parts = header.split("-")
-    if len(parts) < 4 or len(parts[1]) != 32 or len(parts[2]) != 16:
-        return None
-    return parts[1], parts[2]
 
 
 def new_span_id() -> str:
@@ -52,8 +64,9 @@ def new_span_id() -> str:
 class FileTracer:
     """Makes spans of one stage. The root span (`root=True`) has the id that the file's digest gives."""
 
-    def __init__(self, export: SpanSink) -> None:
+    def __init__(self, export: SpanSink, sampler: Sampler | None = None) -> None:
         self._export = export
+        self.sampler = sampler or Sampler()
 
     def record(
         self,
@@ -66,14 +79,72 @@ class FileTracer:
         span_id: str = "",
         parent_span_id: str = "",
         root: bool = False,
-        attributes: Mapping[str, str | int | float | bool] | None = None,
+        attributes: Attributes | None = None,
+        kind: Kind = Kind.INTERNAL,
+        links: Sequence[RemoteContext] = (),
+        events: Sequence[SpanEvent] = (),
+        state: str = "",
+        error: str = "",
+        message: str = "",
+        sampled: bool | None = None,
     ) -> str:
-        """Record a finished span and return its id; without a parent it hangs under the file's root. Never blocks."""
-        root_id = root_span_id(dataset, file)
+        """Record a finished span and return its id; without a parent it hangs under the file's root. Never blocks.
+
+        `sampled` is the flag of the span before it, None if nothing is known of it; a trace that is not kept costs a
+        comparison.
+        """
+        trace, root_id = trace_id(dataset, file), root_span_id(dataset, file)
         own = root_id if root else span_id or new_span_id()
+        if not self.sampler.keeps(trace, sampled):
+            return own
         parent = "" if root else parent_span_id or root_id
-        known = {"headrace.dataset": dataset, "headrace.file": file}
+        known = {"headrace.dataset": dataset, "headrace.file": file} | _told(attributes or {}, error)
+        done = (error, message)
         self._export(
-            SpanRecord(name, trace_id(dataset, file), own, parent, start_ns, end_ns, known | dict(attributes or {}))
+            SpanRecord(
+                name, trace, own, parent, start_ns, end_ns, known, kind, tuple(links), tuple(events), state, *done
+            )
         )
         return own
+
+    def record_batch(
+        self,
+        name: str,
+        *,
+        start_ns: int,
+        end_ns: int,
+        links: Sequence[RemoteContext],
+        attributes: Attributes,
+        kind: Kind,
+        error: str = "",
+        message: str = "",
+    ) -> RemoteContext | None:
+        """Record work on several files at once, in a trace of its own that links to theirs; return its context.
+
+        It is kept if one of the linked traces is, and has at most 128 links, as OpenTelemetry bounds them; None if it
+        is not kept.
+        """
+        kept = [link for link in links if self.sampler.keeps(link.trace_id, link.sampled)]
+        if not kept:
+            return None
+        own = RemoteContext(secrets.token_hex(16), new_span_id())
+        self._export(
+            SpanRecord(
+                name=name,
+                trace_id=own.trace_id,
+                span_id=own.span_id,
+                parent_span_id="",
+                start_ns=start_ns,
+                end_ns=end_ns,
+                attributes={"headrace.files": len(links)} | _told(attributes, error),
+                kind=kind,
+                links=tuple(kept[:_MOST_LINKS]),
+                error=error,
+                message=message,
+            )
+        )
+        return own
+
+
+def _told(attributes: Attributes, error: str) -> dict[str, str | int | float | bool]:
+    return dict(attributes) | ({"error.type": error} if error else {})

@@ -19,6 +19,18 @@ class WindowsClosed(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FindingsTooLate(Event):
+    """A learner came to records whose windows are not kept any more: its rules have no verdict there."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "a learner's findings came too late for their windows"
+    metric: ClassVar[str] = "headrace_findings_too_late_total"
+    quantity: ClassVar[str] = "records"
+    dataset: str
+    records: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowsOutsideWindows(Event):
     """Rows are in no published window: theirs was forgotten long ago, or is too far in the future. They are stored."""
 
@@ -82,6 +94,6 @@ class SilencesUnreadable(Event):
 
     level: ClassVar[int] = logging.ERROR
     text: ClassVar[str] = "silences unreadable"
-    file: str
+    path: str
     cause: str
     hint: str

@@ -6,16 +6,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 from headrace.core.child import exit_status
 from headrace.core.collector import relax_collector
 from headrace.errors import AlreadyRunning, HeadraceError
-from headrace.observability.counter_export import Counters
 from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
-from headrace.observability.export import span_export
-from headrace.observability.logs import configure_logs
+from headrace.observability.metric_events import QueueSeen
 from headrace.observability.status import StageStatus
+from headrace.observability.telemetry import telemetry
 from headrace.observability.tracing import FileTracer
 from headrace.producers.file_events import FileEvents
 from headrace.producers.ready_queue import ReadyQueue
@@ -116,6 +115,7 @@ class WatcherApp:
         with self._rows_lock:
             rows, self._rows = self._rows, 0
         waiting = sum(slot.ready.waiting() for slot in self._slots)
+        emit(QueueSeen(queue="ready_files", depth=waiting))
         try:
             self._status.update(rows=rows, lag=waiting, state=state)
         except OSError as error:
@@ -123,30 +123,25 @@ class WatcherApp:
             emit(StageWaits(stage=STAGE, cause=str(error), hint="free some room on the disk", retry_secs=_STEP_SECS))
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, tracer: FileTracer) -> None:
     """Run the watcher of a home until SIGTERM or SIGINT."""
     with locked(settings.paths()):
-        export = span_export(settings, STAGE)
-        app = WatcherApp(settings, FileTracer(export))
+        app = WatcherApp(settings, tracer)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: app.stop())
-        try:
-            app.run()
-        finally:
-            export.close()
+        app.run()
 
 
 def main() -> None:
     """Run the process `watcher`; exit with 78 on an error that a restart cannot mend."""
     settings = Settings()
-    configure_logs(settings.paths(), STAGE)
     relax_collector()
-    try:
-        with closing(Counters(STAGE)):
-            run(settings)
-    except HeadraceError as error:
-        emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
-        sys.exit(exit_status(error))
+    with telemetry(settings, STAGE) as told:
+        try:
+            run(settings, told.tracer)
+        except HeadraceError as error:
+            emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
+            sys.exit(exit_status(error))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from headrace.core.clock import Clock, utc_now
 from headrace.core.files import write_atomically
+from headrace.core.identity import file_id
 from headrace.core.vocabulary import FileState, Reason
 from headrace.observability.events import emit
-from headrace.observability.file_events import FileEnded, FileVanished, PlaceAwaited
+from headrace.observability.file_events import FileEnded, FileVanished, PlaceAwaited, ReaderFailed
 from headrace.producers.claim import ClaimedFile, digest_file
 from headrace.producers.ledger import Known
 from headrace.producers.messages import Messages
@@ -72,7 +73,9 @@ class Endings:
         try:
             place()
         except OSError as error:
-            emit(PlaceAwaited(dataset=entry.dataset, name=entry.name, path=entry.path, cause=str(error)))
+            emit(
+                PlaceAwaited(dataset=entry.dataset, name=entry.name, file=entry.file, path=entry.path, cause=str(error))
+            )
             self._unplaced.append(place)
             self._retry_at = time.monotonic() + _RETRY_SECS
 
@@ -96,7 +99,7 @@ class Endings:
         if move(claimed.path, target):
             self._settled(target, claimed)
         else:
-            emit(FileVanished(dataset=claimed.dataset, name=claimed.name))
+            emit(FileVanished(dataset=claimed.dataset, name=claimed.name, file=file_id(claimed.sha256)))
         return True
 
     def skipped(self, entry: FileEntry, known: Known, claimed: ClaimedFile) -> Outgoing:
@@ -184,7 +187,7 @@ class Endings:
     def give_back(self, claimed: ClaimedFile) -> None:
         """Put a file back into the inbox, where it waits until nobody writes to it any more."""
         if give_back(claimed.path, self._paths.inbox / claimed.dataset, claimed.name) is None:
-            emit(FileVanished(dataset=claimed.dataset, name=claimed.name))
+            emit(FileVanished(dataset=claimed.dataset, name=claimed.name, file=file_id(claimed.sha256)))
         self._released(entry_key(claimed.dataset, claimed.sha256))
 
     def _given_up(self, entry: FileEntry) -> Outgoing:
@@ -222,7 +225,7 @@ class Endings:
             self._not_moved(key, entry)
 
     def _not_moved(self, key: str, entry: FileEntry) -> None:
-        emit(FileVanished(dataset=entry.dataset, name=entry.name))
+        emit(FileVanished(dataset=entry.dataset, name=entry.name, file=entry.file))
         self.unmoved.append((key, entry))
 
     def _ended(self, entry: FileEntry) -> None:
@@ -237,6 +240,13 @@ class Endings:
                 unreadable=entry.rows_unreadable,
             )
         )
+
+
+def reader_failed(entry: FileEntry, row: int, cause: str) -> None:
+    """Tell that a reader raised an error of its own, and at which row."""
+    emit(
+        ReaderFailed(format=entry.format, dataset=entry.dataset, name=entry.name, file=entry.file, row=row, error=cause)
+    )
 
 
 def deleted(entry: FileEntry) -> FileEntry:

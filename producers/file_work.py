@@ -15,10 +15,11 @@ from headrace.core.identity import file_id
 from headrace.core.vocabulary import FileState, Reason
 from headrace.errors import ContractInvalid, HeadraceError, SchemaRefused, Transient
 from headrace.observability.events import emit
-from headrace.observability.file_events import FileChanged, FileClaimed, FileResumed, FileVanished, ReaderFailed
-from headrace.observability.tracing import FileTracer, new_span_id
+from headrace.observability.file_events import FileChanged, FileClaimed, FileResumed, FileVanished
+from headrace.observability.tracing import FileTracer
 from headrace.producers.claim import ClaimedFile, Gone, PrefixHash, digest_steadily, reopen, take
-from headrace.producers.endings import Endings, deleted
+from headrace.producers.endings import Endings, deleted, reader_failed
+from headrace.producers.file_spans import FileSpans, Published
 from headrace.producers.inbox import Oddity, out_of_room, unreadable
 from headrace.producers.ledger import LedgerView
 from headrace.producers.messages import Messages, final_state, record_headers
@@ -163,8 +164,8 @@ class FileWork:
             if isinstance(error, Transient) or out_of_room(error):
                 raise
             cause = f"{type(error).__name__}: {error}"
-            emit(ReaderFailed(format="", dataset=claimed.dataset, name=claimed.name, row=0, error=cause))
-            yield self.endings.rejected(standing, Reason.READER_FAILED, cause, claimed)
+            reader_failed(standing, 0, cause)
+            yield self._closed(self.endings.rejected(standing, Reason.READER_FAILED, cause, claimed), seen_ns)
         else:
             if resumed is None or resumed.next_row == 0 or _begins_alike(claimed, resumed):
                 yield from self._publish(claimed, plan, self._claimed_entry(claimed, plan, resumed), seen_ns)
@@ -188,7 +189,7 @@ class FileWork:
     def _publish(self, claimed: ClaimedFile, plan: Plan, entry: FileEntry, seen_ns: int) -> Steps:
         key = entry_key(entry.dataset, entry.sha256)
         yield Outgoing(key=key, entry=entry)
-        self._record_span("ready", entry, seen_ns, time.time_ns())
+        self._spans.ready(entry, seen_ns)
         prefix = PrefixHash(claimed.stream)
         frames = self._frames(claimed, plan, entry)
         while True:
@@ -201,14 +202,14 @@ class FileWork:
             digest = prefix.up_to(frame.next_byte)
             whole = prefix.up_to(claimed.signature.size) if frame.last else entry.sha256
             if whole != entry.sha256 or not self._unchanged(claimed):
-                emit(FileChanged(dataset=entry.dataset, name=entry.name, rows=entry.rows_published))
+                emit(FileChanged(dataset=entry.dataset, name=entry.name, file=entry.file, rows=entry.rows_published))
                 yield self._closed(self.endings.changed(entry, plan, claimed), seen_ns)
                 return
             entry = self._advanced(entry, frame, len(records), digest, plan.remark)
             if frame.last and claimed.deleted:
-                emit(FileVanished(dataset=entry.dataset, name=entry.name))
+                emit(FileVanished(dataset=entry.dataset, name=entry.name, file=entry.file))
                 entry = deleted(entry)
-            self._record_span("read", entry, started_ns, time.time_ns(), rows=len(records))
+            self._spans.read(entry, started_ns, len(records), len(frame.unreadable))
             yield self._outgoing(entry, frame, records, plan, claimed, seen_ns)
             if frame.last:
                 return
@@ -233,7 +234,7 @@ class FileWork:
                 raise
             cause = f"{type(error).__name__}: {error}"
         detail = f"the {entry.format} reader failed: {cause}"
-        emit(ReaderFailed(format=entry.format, dataset=entry.dataset, name=entry.name, row=row, error=cause))
+        reader_failed(entry, row, cause)
         if row == 0:
             raise FileRefused(Reason.READER_FAILED, detail)
         yield _rest_of_file(claimed, plan, row, byte, detail), []
@@ -283,7 +284,7 @@ class FileWork:
         claimed: ClaimedFile,
         seen_ns: int,
     ) -> Outgoing:
-        span, started_ns = new_span_id(), time.time_ns()
+        told = Published.begin(entry, len(records), len(frame.unreadable), plan.partition)
         delta = None
         if frame.unreadable or frame.last:
             delta = self.messages.delta(
@@ -291,47 +292,31 @@ class FileWork:
             )
 
         def committed() -> None:
-            now = time.time_ns()
-            self._record_span("publish", entry, started_ns, now, span=span, rows=len(records))
+            self._spans.published(entry, told)
             if frame.last:
-                self._record_span("file", entry, seen_ns, now, rows=entry.rows_published)
+                self._spans.file(entry, seen_ns)
                 self.endings.finish(entry, claimed)
 
         return Outgoing(
             key=entry_key(entry.dataset, entry.sha256),
             entry=entry,
             partition=plan.partition,
-            headers=record_headers(entry, span),
+            headers=record_headers(entry, self._spans.header(entry, told.span)),
             records=records,
             quarantined=self.messages.quarantined(frame.unreadable, entry),
             delta=delta,
             committed=committed,
+            failed=lambda error: self._spans.published(entry, told, error),
         )
+
+    @property
+    def _spans(self) -> FileSpans:
+        return FileSpans(self.tracer)
 
     def _closed(self, last: Outgoing, seen_ns: int) -> Outgoing:
         """Record the root span of a file that ends before its last row."""
-        self._record_span("file", last.entry, seen_ns, time.time_ns(), rows=last.entry.rows_published)
+        self._spans.file(last.entry, seen_ns)
         return last
-
-    def _record_span(
-        self, name: str, entry: FileEntry, start_ns: int, end_ns: int, *, span: str = "", rows: int | None = None
-    ) -> None:
-        attributes: dict[str, str | int | float | bool] = {
-            "headrace.name": entry.name,
-            "headrace.state": entry.state.value,
-        }
-        if rows is not None:
-            attributes["headrace.rows"] = rows
-        self.tracer.record(
-            name,
-            dataset=entry.dataset,
-            file=entry.file,
-            start_ns=start_ns,
-            end_ns=end_ns,
-            span_id=span,
-            root=name == "file",
-            attributes=attributes,
-        )
 
     def _entry(self, claimed: ClaimedFile) -> FileEntry:
         now = self.clock()
@@ -357,7 +342,7 @@ class FileWork:
         )
         if resumed is None or resumed.next_row == 0:
             return fresh
-        emit(FileResumed(dataset=resumed.dataset, name=resumed.name, row=resumed.next_row))
+        emit(FileResumed(dataset=resumed.dataset, name=resumed.name, file=resumed.file, row=resumed.next_row))
         return resumed.with_changes(
             state=FileState.PUBLISHING,
             reason="",

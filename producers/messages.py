@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from headrace.core.vocabulary import FileState, Stage
-from headrace.observability.tracing import traceparent
 from headrace.producers.readers.base import UnreadableRow
 from headrace.schemas.ledger import FileEntry
 from headrace.schemas.registry import Registry
@@ -69,10 +68,10 @@ class Messages:
         return frame_system(_PROFILE_DELTA, self._delta_id, value)
 
 
-def record_headers(entry: FileEntry, span: str) -> Headers:
-    """Return the headers of every message of one frame: one list, shared."""
+def record_headers(entry: FileEntry, context: str) -> Headers:
+    """Return the headers of every message of one frame: one list, shared. `context` is its `traceparent`."""
     return [
-        ("traceparent", traceparent(entry.trace_id, span).encode()),
+        ("traceparent", context.encode()),
         ("contract", entry.contract_version.encode()),
     ]
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from headrace.errors import HeadraceError
 from headrace.schemas.ledger import FileEntry
 from headrace.transport.kafka import Headers
 
@@ -13,7 +14,8 @@ from headrace.transport.kafka import Headers
 class Outgoing:
     """One file's share of a transaction: its next records and the ledger entry that says so.
 
-    `committed` is called by the sending thread once everyone can read it.
+    `committed` is called by the sending thread once everyone can read it, `failed` if its transaction fails: then it is
+    made again.
     """
 
     key: str
@@ -24,6 +26,7 @@ class Outgoing:
     quarantined: Sequence[bytes] = ()
     delta: bytes | None = None
     committed: Callable[[], None] | None = None
+    failed: Callable[[HeadraceError], None] | None = None
 
     @property
     def rows(self) -> int:

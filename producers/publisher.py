@@ -1,8 +1,12 @@
 """The sending side of an ingest slot: frames and the ledger entries that tell of them, in one Kafka transaction."""
 
+import time
 from collections.abc import Mapping, Sequence
 
 from headrace.core.identity import stable_slot
+from headrace.errors import HeadraceError
+from headrace.observability.events import emit
+from headrace.observability.metric_events import BatchDone
 from headrace.producers.ledger import LedgerView
 from headrace.producers.outgoing import Outgoing
 from headrace.schemas.ledger import frame_entry
@@ -26,16 +30,26 @@ class Publisher:
 
         Raises TransactionFailed (nothing of the batch can be read, and this publisher is spent) or ProducerFenced.
         """
-        self._writer.begin()
-        for item in batch:
-            self._write(item, ledger_id)
-        self._writer.commit()
+        started = time.monotonic()
+        try:
+            self._writer.begin()
+            for item in batch:
+                self._write(item, ledger_id)
+            self._writer.commit()
+        except HeadraceError as error:
+            for item in batch:
+                if item.failed is not None:
+                    item.failed(error)
+            raise
         for item in batch:
             view.apply(item.key, item.entry)
         for item in batch:
             if item.committed is not None:
                 item.committed()
-        return sum(item.rows for item in batch)
+        rows = sum(item.rows for item in batch)
+        size = sum(sum(map(len, item.records)) + sum(map(len, item.quarantined)) for item in batch)
+        emit(BatchDone(rows=rows, size=size, seconds=time.monotonic() - started))
+        return rows
 
     def _write(self, item: Outgoing, ledger_id: int) -> None:
         write, entry = self._writer.write, item.entry

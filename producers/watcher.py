@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.core.identity import dataset_name_problem
+from headrace.core.identity import dataset_name_problem, file_id
 from headrace.core.vocabulary import WAITING_REASONS
 from headrace.observability.events import StageWaits, emit
 from headrace.observability.file_events import FileChanged, FileVanished, OddityFound
@@ -239,7 +239,7 @@ class Watcher:
                 continue
             now = Signature(found.st_ino, found.st_size, found.st_mtime_ns)
             if now != file.signature and digest_file(file.path) != file.sha256:
-                emit(FileChanged(dataset=file.dataset, name=file.name, rows=0))
+                emit(FileChanged(dataset=file.dataset, name=file.name, file=file_id(file.sha256), rows=0))
                 give_back(file.path, self._paths.inbox / file.dataset, file.name)
             elif file.looks > 1:
                 again = _Settled(file.path, file.dataset, file.name, file.sha256, now, file.looks - 1)

@@ -15,6 +15,7 @@ from headrace.schemas.contract_budget import FALSE_ALARMS, read_budget, within_b
 from headrace.schemas.contract_checks import CheckReader
 from headrace.schemas.contract_fields import (
     FIELD_NULLS,
+    KNOWN_AT_PREDICTION,
     MISSING_MEANS,
     ContractField,
     find_property,
@@ -48,6 +49,7 @@ _ROOT_PROPERTIES = (
 NO_TIME = WindowSpec()
 NO_ALERTS = AlertLife()
 _DIGEST_DIGITS = 8
+_FIELD_PROPERTIES = (FIELD_NULLS, MISSING_MEANS, KNOWN_AT_PREDICTION, *MASKING_PROPERTIES)
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def _read_rules(document: Document, fields: Sequence[ContractField], window: Win
     reader = CheckReader({field.name: field.type.type for field in fields}, critical, findings)
     for number, (found, known) in enumerate(zip(schema.properties, fields, strict=True)):
         where = (*place, "properties", number)
-        known_properties(found.custom_properties, (FIELD_NULLS, MISSING_MEANS, *MASKING_PROPERTIES), where, findings)
+        known_properties(found.custom_properties, _FIELD_PROPERTIES, where, findings)
         field_rules(found, known, where, reader, findings)
     record_rules(schema, kinds, place, reader, findings)
     promise_keys(schema, place, reader)

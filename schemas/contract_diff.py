@@ -77,12 +77,17 @@ def _reading(name: str, old: ContractField | None, new: ContractField | None) ->
         "is read from": (old.source_name, new.source_name),
         "has local times of": (old.zone or "no zone", new.zone or "no zone"),
         "is missing where it says": (", ".join(old.null_values) or "nothing", ", ".join(new.null_values) or "nothing"),
+        "is known at prediction:": (_yes(old.known_at_prediction), _yes(new.known_at_prediction)),
     }
     return [
         Change("field", name, False, f'field {name} {what} "{after}", before "{before}"')
         for what, (before, after) in pairs.items()
         if before != after
     ]
+
+
+def _yes(said: bool) -> str:
+    return "yes" if said else "no"
 
 
 def _demands(kind: Literal["rule", "check"], before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:

@@ -13,6 +13,7 @@ from headrace.schemas.record import FieldType, RecordField
 
 FIELD_NULLS = "headrace.nullValues"
 MISSING_MEANS = "headrace.missingMeans"
+KNOWN_AT_PREDICTION = "headrace.knownAtPrediction"
 # logical type -> the physical types it may have; the first is what an empty physicalType means.
 PHYSICAL: dict[str, tuple[FieldType, ...]] = {
     "string": (FieldType.STRING, FieldType.ENUM, FieldType.UUID, FieldType.BYTES, FieldType.FIXED),
@@ -42,7 +43,8 @@ class ContractField:
     schema. `zone` is the time zone that timestamps without one are in; empty: such a value does not fit. `null_values`
     are the spellings, next to the empty one, that mean a missing value in this field; `missing_means` says in words
     what has happened where it is missing. `masking` is how values are shown beside sample rows; those of `personal`
-    fields (all that is not shown as it is) are counted, and no figure or sentence shows them.
+    fields (all that is not shown as it is) are counted, and no figure or sentence shows them. `known_at_prediction`
+    says that the value is there when a learner predicts: only then may it be a feature of something that comes later.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ContractField:
     missing_means: str = ""
     masking: Masking = Masking.SHOW
     critical: bool = False
+    known_at_prediction: bool = False
 
     @property
     def personal(self) -> bool:
@@ -81,6 +84,7 @@ def read_field(found: Property, nulls: tuple[str, ...], place: Place, problems: 
         missing_means=_missing_means(found, place, problems),
         masking=read_masking(found, place, problems),
         critical=bool(found.critical_data_element),
+        known_at_prediction=_known_at_prediction(found, place, problems),
     )
 
 
@@ -93,6 +97,17 @@ def _missing_means(found: Property, place: Place, problems: list[Problem]) -> st
         problems.append(Problem((*place, "customProperties"), f"{MISSING_MEANS} has a wrong value", said.value, hint))
         return ""
     return " ".join(said.value.split())
+
+
+def _known_at_prediction(found: Property, place: Place, problems: list[Problem]) -> bool:
+    said = find_property(found.custom_properties, KNOWN_AT_PREDICTION)
+    if said is None:
+        return False
+    if not isinstance(said.value, bool):
+        what, where = f"{KNOWN_AT_PREDICTION} has a wrong value", (*place, "customProperties")
+        problems.append(Problem(where, what, said.value, "write true or false, without quotes"))
+        return False
+    return said.value
 
 
 def find_property(properties: Sequence[CustomProperty], name: str) -> CustomProperty | None:

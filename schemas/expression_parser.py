@@ -42,13 +42,23 @@ def parse_expression(text: str, kinds: Mapping[str, Kind]) -> Expression:
     >>> parse_expression("dep_time IS NULL OR dep_time < 2400", {"dep_time": Kind.WHOLE}).fields
     ('dep_time',)
     """
+    expression = parse_value(text, kinds)
+    if expression.node.kind is not Kind.BOOLEAN:
+        raise ExpressionInvalid(f"it gives a {expression.node.kind}, a rule must be true or false")
+    return expression
+
+
+def parse_value(text: str, kinds: Mapping[str, Kind]) -> Expression:
+    """Return a parsed expression of any kind over fields of the given kinds; raises ExpressionInvalid.
+
+    >>> parse_value("arr_delay - dep_delay", {"arr_delay": Kind.WHOLE, "dep_delay": Kind.WHOLE}).node.kind.value
+    'whole number'
+    """
     if len(text) > MAX_TEXT:
         raise ExpressionInvalid(f"it has {len(text)} characters, at most {MAX_TEXT} are allowed")
     parser = _Parser(_tokens(text), kinds)
     node = parser.disjunction()
     parser.end()
-    if node.kind is not Kind.BOOLEAN:
-        raise ExpressionInvalid(f"it gives a {node.kind}, a rule must be true or false")
     expression = Expression(" ".join(text.split()), node)
     if not expression.fields:
         raise ExpressionInvalid("it names no field of the record")

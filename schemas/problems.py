@@ -1,4 +1,4 @@
-"""What is wrong with a contract, and where: every problem at once, each with line, key, value and next action."""
+"""What is wrong with a contract or a learner: all problems at once, each with line, key, value and next action."""
 
 import shlex
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from headrace.errors import ContractInvalid
+from headrace.errors import ContractInvalid, LearnerInvalid
 from headrace.schemas.strict_yaml import load_yaml
 
 Place = tuple[str | int, ...]
@@ -32,6 +32,15 @@ class ContractProblems(ContractInvalid):
     def __init__(self, source: str, problems: Sequence[str], file: str = "") -> None:
         hint = f"correct it, then: headrace contract lint {shlex.quote(file)}" if file else "correct the document"
         super().__init__(f"contract {source}: {'; '.join(problems)}", hint=hint)
+        self.problems = tuple(problems)
+
+
+class LearnerProblems(LearnerInvalid):
+    """A learner that cannot be followed; `problems`, the message and `file` are as with ContractProblems."""
+
+    def __init__(self, source: str, problems: Sequence[str], file: str = "") -> None:
+        hint = f"correct it, then: headrace learn lint {shlex.quote(file)}" if file else "correct the document"
+        super().__init__(f"learner {source}: {'; '.join(problems)}", hint=hint)
         self.problems = tuple(problems)
 
 

@@ -17,10 +17,16 @@ PROFILES = "quality.profiles"
 ALERTS = "quality.alerts"
 WINDOWS = "quality.windows"
 ADVICE = "quality.advice"
+PREDICTIONS = "ml.predictions"
+METRICS = "ml.metrics"
+MODELS = "ml.models"
+SNAPSHOTS = "ml.snapshots"
+COMMANDS = "ml.commands"
 QUALITY_APP = "headrace-quality"
 QUALITY_TABLE = "files"
 WINDOW_TABLE = "windows"
 QUALITY_PARTITIONS = 4
+LEARNER_PARTITIONS = 4
 
 RAW = "raw"
 VALID = "valid"
@@ -58,6 +64,11 @@ SYSTEM_TOPICS: tuple[TopicSpec, ...] = (
     TopicSpec(ALERTS, partitions=QUALITY_PARTITIONS, retention_ms=-1),
     TopicSpec(WINDOWS, partitions=QUALITY_PARTITIONS, retention_ms=-1),
     TopicSpec(ADVICE, partitions=QUALITY_PARTITIONS, retention_ms=-1),
+    TopicSpec(PREDICTIONS, partitions=LEARNER_PARTITIONS),
+    TopicSpec(METRICS, partitions=LEARNER_PARTITIONS, retention_ms=-1),
+    TopicSpec(MODELS, cleanup="compact"),
+    TopicSpec(SNAPSHOTS, cleanup="compact"),
+    TopicSpec(COMMANDS, cleanup="compact"),
     # Faust names its changelogs itself, and would be silent if one were missing.
     TopicSpec(f"{QUALITY_APP}-{QUALITY_TABLE}-changelog", partitions=QUALITY_PARTITIONS, cleanup="compact"),
     TopicSpec(f"{QUALITY_APP}-{WINDOW_TABLE}-changelog", partitions=QUALITY_PARTITIONS, cleanup="compact"),

@@ -4,17 +4,15 @@ import functools
 import signal
 import sys
 import threading
-from contextlib import closing
 
 import click
 
 from headrace.core.collector import relax_collector
 from headrace.errors import HeadraceError, Transient
-from headrace.observability.counter_export import Counters
 from headrace.observability.events import BatchRepeated, StageFailed, StageStarted, StageStopped, emit
-from headrace.observability.export import span_export
-from headrace.observability.logs import configure_logs
+from headrace.observability.health import tell_alive
 from headrace.observability.status import StageStatus
+from headrace.observability.telemetry import telemetry
 from headrace.observability.tracing import FileTracer
 from headrace.schemas.registry import Registry
 from headrace.schemas.topics import SYSTEM_TOPICS
@@ -63,18 +61,18 @@ def run_slot(tools: SlotTools, *, slot: int, slots: int, stop: threading.Event) 
         except HeadraceError as error:
             if not isinstance(error, Transient):
                 raise
+            tell_alive()
             emit(BatchRepeated(stage="sink", cause=str(error)))
             stop.wait(wait_secs)
             wait_secs = min(wait_secs * 2, _LONGEST_WAIT_SECS)
 
 
-def run_slots(settings: Settings, slots: list[int], stop: threading.Event) -> int:
+def run_slots(settings: Settings, slots: list[int], tracer: FileTracer, stop: threading.Event) -> int:
     """Run slots, each in a thread with clients of its own; return the process's exit code.
 
     A slot that ends with an error ends the others: the process is started again as a whole.
     """
     status = SlotsStatus(StageStatus(settings.paths(), "sink" if len(slots) != 1 else _stage(settings, slots[0])))
-    export = span_export(settings, "sink")
     failed: list[HeadraceError] = []
 
     def work(slot: int) -> None:
@@ -83,7 +81,7 @@ def run_slots(settings: Settings, slots: list[int], stop: threading.Event) -> in
             client=settings.kafka_client(),
             registry=registry,
             sink=lambda: ClickHouseSink(Warehouse(settings)),
-            tracer=FileTracer(export),
+            tracer=tracer,
             tell=functools.partial(status.tell, slot),
         )
         try:
@@ -99,7 +97,6 @@ def run_slots(settings: Settings, slots: list[int], stop: threading.Event) -> in
         thread.start()
     for thread in threads:
         thread.join()
-    export.close()
     for error in failed:
         emit(StageFailed(stage="sink", error=str(error), hint=error.hint))
     return 1 if failed else 0
@@ -114,17 +111,16 @@ def _stage(settings: Settings, slot: int) -> str:
 def main(slot: int | None) -> None:
     """Store what is valid, quarantined, profiled and alerted in the warehouse, exactly once."""
     settings = Settings()
-    configure_logs(settings.paths(), "sink")
     relax_collector()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     slots = list(range(settings.sink_slots)) if slot is None else [slot]
-    wait_for_topics(settings, stop)
-    emit(StageStarted(stage="sink"))
-    with closing(Counters("sink")):
-        code = run_slots(settings, slots, stop)
-    emit(StageStopped(stage="sink"))
+    with telemetry(settings, "sink") as told:
+        wait_for_topics(settings, stop)
+        emit(StageStarted(stage="sink"))
+        code = run_slots(settings, slots, told.tracer, stop)
+        emit(StageStopped(stage="sink"))
     sys.exit(code)
 
 

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.schemas.record import RecordSchema
-from headrace.schemas.topics import ADVICE, ALERTS, LEDGER, PROFILES, QUARANTINE, VALID, WINDOWS, parse_data_topic
+from headrace.schemas.topics import (
+    ADVICE,
+    ALERTS,
+    LEDGER,
+    METRICS,
+    MODELS,
+    PREDICTIONS,
+    PROFILES,
+    QUARANTINE,
+    VALID,
+    WINDOWS,
+    parse_data_topic,
+)
 from headrace.transport.partition_reader import Place
 
 
@@ -30,6 +42,9 @@ _SYSTEM_TARGETS = {
     PROFILES: Target("profiles", "profile_delta", unstored=frozenset({"windows", "facts"})),
     WINDOWS: Target("window_entries", "window", overwriting=True),
     ADVICE: Target("advice_entries", "advice", overwriting=True),
+    PREDICTIONS: Target("predictions", "prediction"),
+    METRICS: Target("model_metrics", "model_metric"),
+    MODELS: Target("model_event_entries", "model_event", overwriting=True),
 }
 
 

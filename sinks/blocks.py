@@ -17,6 +17,7 @@ import fastavro
 import polars as pl
 
 from headrace.errors import PositionLost
+from headrace.observability.propagation import RemoteContext, read_context
 from headrace.schemas.codec import Undecodable, decode, split_by_schema
 from headrace.schemas.record import FieldType, RecordSchema
 from headrace.schemas.system import HEADER
@@ -32,7 +33,7 @@ _SAMPLE_ROWS, _REPEATS, _MOST_DISTINCT = 1_000, 20, 5_000
 _SYNC = bytes(16)
 # The platform's own records may be tombstones, which have no schema of their own.
 TOMBSTONE = 0
-_TRACEPARENT = "traceparent"
+_CONTEXT = ("traceparent", "tracestate")
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Segment:
     keys: list[bytes | None] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     timestamps: list[int] = field(default_factory=list)
-    parents: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, RemoteContext] = field(default_factory=dict)
     size: int = 0
 
     @property
@@ -91,6 +92,7 @@ class Backlog:
         keys = run.keys() if self.target.overwriting else [None] * len(values)
         framed = [value if value is not None else bytes(HEADER.size) for value in values]
         timestamps = run.timestamps()
+        touched = max(0, len(self._segments) - 1)
         for schema_id, start, stop in split_by_schema(framed):
             if schema_id is None or (schema_id == TOMBSTONE and not self.target.overwriting):
                 raise PositionLost(
@@ -99,7 +101,8 @@ class Backlog:
                 )
             part = (framed[start:stop], keys[start:stop], offsets[start:stop], timestamps[start:stop])
             self._append(schema_id, part, now)
-        self._note_parents(run)
+        if not self.target.system:
+            self._note_parents(run, touched)
         self.rows += len(values)
         self.next_offset = offsets[-1] + 1
 
@@ -169,12 +172,30 @@ class Backlog:
                 return max(taken, 0 if segment.rows else 1)
         return most
 
-    def _note_parents(self, run: Run) -> None:
-        """Keep the publishing span of the traces at both ends of a run: a header a message would cost 1 µs a row."""
-        for index in {0, len(run.messages) - 1}:
-            parts = run.header(index, _TRACEPARENT).decode("ascii", "replace").split("-")
-            if len(parts) >= 4:
-                self._segments[-1].parents[parts[1]] = parts[2]
+    def _note_parents(self, run: Run, touched: int) -> None:
+        """Keep the judging span of each file for the segments from `touched` on.
+
+        A header a message would cost 1 µs a row: where both ends of a stretch are of one trace, so is what is between.
+        """
+        found: dict[str, RemoteContext] = {}
+
+        def context(index: int) -> str:
+            context = read_context({name: run.header(index, name).decode("ascii", "replace") for name in _CONTEXT})
+            if context is not None:
+                found[context.trace_id] = context
+            return context.trace_id if context else ""
+
+        def look(first: int, last: int, before: str, after: str) -> None:
+            if last - first > 1 and before != after:
+                middle = (first + last) // 2
+                between = context(middle)
+                look(first, middle, before, between)
+                look(middle, last, between, after)
+
+        last = len(run.messages) - 1
+        look(0, last, context(0), context(last))
+        for index in range(touched, len(self._segments)):
+            self._segments[index].parents |= found
 
 
 def _full(segment: Segment) -> bool:

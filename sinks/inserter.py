@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from headrace.errors import HeadraceError, ServiceUnreachable, WarehouseRefused
 from headrace.observability.events import emit
+from headrace.observability.metric_events import BatchDone
+from headrace.observability.propagation import RemoteContext
 from headrace.observability.sink_events import BlockStored, StoreAwaited
 from headrace.sinks.base import Block, Sink
 
@@ -16,11 +18,11 @@ _FIRST_WAIT_SECS, _LONGEST_WAIT_SECS = 0.1, 5.0
 
 @dataclass(frozen=True)
 class Prepared:
-    """A block whose bytes are ready. `files` maps the dataset files in it to the span that published them, or ""."""
+    """A block whose bytes are ready. `files` maps the files in it to the span that judged them, if known."""
 
     block: Block
     repeated: bool = False
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, RemoteContext | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,4 @@ class Inserter:
     @staticmethod
     def _tell(block: Block, seconds: float) -> None:
         emit(BlockStored(table=block.target.table, token=block.token, rows=block.rows, seconds=round(seconds, 3)))
+        emit(BatchDone(rows=block.rows, size=len(block.data), seconds=seconds))

@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -19,16 +19,18 @@ import click
 from headrace.core.clock import Clock, utc_now
 from headrace.core.vocabulary import FileState
 from headrace.errors import HeadraceError, Transient, WarehouseRefused
-from headrace.observability.counter_export import Counters
 from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
-from headrace.observability.logs import configure_logs
+from headrace.observability.metric_events import BatchDone
 from headrace.observability.sink_events import FileBalanced, FileContradicted
 from headrace.observability.status import StageStatus
+from headrace.observability.telemetry import telemetry
+from headrace.observability.tracing import FileTracer
 from headrace.schemas.ledger import FILE_ENTRY, FileEntry, frame_entry, read_entry
 from headrace.schemas.registry import Registry
 from headrace.schemas.sql_text import DATABASE, literal, table_name
 from headrace.schemas.topics import LEDGER
 from headrace.settings import Settings
+from headrace.sinks.block_spans import record_receipt
 from headrace.transport.kafka import CompactedTopic, TransactionalWriter
 from headrace.transport.warehouse import Warehouse
 
@@ -36,6 +38,7 @@ TRANSACTIONAL_ID = "headrace-receipts"
 _STAGE = "receipts"
 _BUSY_SECS, _IDLE_SECS = 0.2, 0.5
 _LONGEST_WAIT_SECS = 10.0
+_MOVED_IN = timedelta(hours=1)
 # A count is work for the warehouse: many missing rows cannot come before they would have at this speed.
 _ROWS_PER_S, _BIG_FILE_SECS = 100_000, 2.0
 # Each count is short, and its ids fit into a URL: from 4 KiB on, about 160 ids, the client sends a form, which servers
@@ -159,6 +162,7 @@ class Reconciler:
         *,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
+        tracer: FileTracer | None = None,
     ) -> None:
         self._writer = TransactionalWriter(client, TRANSACTIONAL_ID)
         self._schema_id = registry.system_id(LEDGER, FILE_ENTRY)
@@ -166,6 +170,7 @@ class Reconciler:
         # After the writer is initialised: a receipt of the reconciler before must not be written a second time.
         self._ledger.refresh_to_end()
         self._counts = counts
+        self._tracer = tracer
         self._clock, self._monotonic = clock, monotonic
         self._seen: dict[str, bytes] = {}
         self._open: dict[str, _Open] = {}
@@ -245,21 +250,39 @@ class Reconciler:
         kept = {key: entry for key, entry in balanced.items() if current.get(key) is self._open[key].message}
         if not kept:
             return 0
+        started, size = self._monotonic(), 0
         self._writer.begin()
         for key, entry in kept.items():
-            self._writer.write(LEDGER, [frame_entry(entry, self._schema_id)], partition=0, key=key.encode())
+            framed = frame_entry(entry, self._schema_id)
+            size += len(framed)
+            self._writer.write(LEDGER, [framed], partition=0, key=key.encode())
         self._writer.commit()
+        emit(BatchDone(rows=len(kept), size=size, seconds=self._monotonic() - started))
         for key, entry in kept.items():
             del self._open[key]
+            if self._tracer is not None:
+                record_receipt(self._tracer, entry)
             emit(
                 FileBalanced(
                     dataset=entry.dataset,
                     file=entry.file,
+                    visible_secs=visible_secs(entry),
                     rows_stored=entry.rows_stored,
                     rows_quarantined=entry.rows_quarantined,
                 )
             )
         return len(kept)
+
+
+def visible_secs(entry: FileEntry) -> float:
+    """Return how long after its close a file was proved to be in the tables.
+
+    A file is closed when it was written last; one that was older than an hour at its claim was moved in, and counts
+    from its claim.
+    """
+    balanced_at, claimed_at = entry.balanced_at or entry.updated_at, entry.claimed_at or entry.modified_at
+    closed_at = claimed_at if claimed_at - entry.modified_at > _MOVED_IN else entry.modified_at
+    return max(0.0, (balanced_at - closed_at).total_seconds())
 
 
 def _contradict(entry: FileEntry, found: Counted) -> None:
@@ -277,24 +300,31 @@ def _contradict(entry: FileEntry, found: Counted) -> None:
     )
 
 
-def run(settings: Settings, stop: threading.Event) -> None:
+def run(settings: Settings, tracer: FileTracer, stop: threading.Event) -> None:
     """Balance receipts until asked to stop; raises ProducerFenced when another reconciler has taken over."""
     status = StageStatus(settings.paths(), _STAGE)
     warehouse, registry = Warehouse(settings), Registry(settings)
     try:
-        _run(settings, TableCounts(warehouse), registry, status, stop)
+        _run(settings, Counting(TableCounts(warehouse), registry, tracer), status, stop)
     finally:
         warehouse.close()
         registry.close()
 
 
-def _run(
-    settings: Settings, counts: TableCounts, registry: Registry, status: StageStatus, stop: threading.Event
-) -> None:
+@dataclass(frozen=True)
+class Counting:
+    """What every reconciler of this process works with."""
+
+    counts: TableCounts
+    registry: Registry
+    tracer: FileTracer
+
+
+def _run(settings: Settings, tools: Counting, status: StageStatus, stop: threading.Event) -> None:
     wait_secs = _IDLE_SECS
     while not stop.is_set():
         try:
-            reconciler = Reconciler(settings.kafka_client(), registry, counts)
+            reconciler = Reconciler(settings.kafka_client(), tools.registry, tools.counts, tracer=tools.tracer)
             try:
                 while not stop.is_set():
                     status.update(rows=reconciler.step(), lag=reconciler.open_files)
@@ -316,18 +346,17 @@ def _run(
 def main() -> None:
     """Balance receipts: prove for each file that its rows are stored or in quarantine, none lost, none twice."""
     settings = Settings()
-    configure_logs(settings.paths(), _STAGE)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    emit(StageStarted(stage=_STAGE))
-    try:
-        with closing(Counters(_STAGE)):
-            run(settings, stop)
-    except HeadraceError as error:
-        emit(StageFailed(stage=_STAGE, error=str(error), hint=error.hint))
-        sys.exit(1)
-    emit(StageStopped(stage=_STAGE))
+    with telemetry(settings, _STAGE) as told:
+        emit(StageStarted(stage=_STAGE))
+        try:
+            run(settings, told.tracer, stop)
+        except HeadraceError as error:
+            emit(StageFailed(stage=_STAGE, error=str(error), hint=error.hint))
+            sys.exit(1)
+        emit(StageStopped(stage=_STAGE))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from headrace.core.identity import stable_slot, trace_id
 from headrace.errors import HeadraceError, PositionLost, SchemaRefused, ServiceUnreachable, WarehouseRefused
 from headrace.observability.events import emit
+from headrace.observability.metric_events import QueueSeen
+from headrace.observability.propagation import RemoteContext
 from headrace.observability.sink_events import PartitionHalted, RangeRepeated, StoreAwaited
 from headrace.observability.tracing import FileTracer
 from headrace.schemas.registry import Registry
@@ -20,6 +22,7 @@ from headrace.schemas.system import system_schema_text
 from headrace.schemas.topics import BLOCKS
 from headrace.sinks.base import Block, Sink, Target, target_of
 from headrace.sinks.beginnings import Beginning, Known, find_beginning
+from headrace.sinks.block_spans import record_stored
 from headrace.sinks.blocks import (
     BLOCK_BYTES,
     BLOCK_ROWS,
@@ -304,7 +307,7 @@ class SinkSlot:
         return now - one.inserted_at >= _PAUSE_SECS or waited >= _PAUSE_SECS
 
     def _build(self, one: _Partition, segment: Segment) -> Prepared:
-        files: dict[str, str] = {}
+        files: dict[str, RemoteContext | None] = {}
         if one.target.system:
             block = self._system(one, segment)
         else:
@@ -327,13 +330,13 @@ class SinkSlot:
             raise self._unknown(one, segment)
         return system_block(segment, text, one.place, one.target)
 
-    def _records(self, one: _Partition, segment: Segment) -> tuple[Block, dict[str, str]]:
+    def _records(self, one: _Partition, segment: Segment) -> tuple[Block, dict[str, RemoteContext | None]]:
         schema = self._tools.registry.record_schema(segment.schema_id)
         if schema is None or schema.dataset != one.target.table:
             raise self._unknown(one, segment)
         frame = record_frame(segment, schema, one.place)
         self._sink.widen(one.target, schema, lambda: repetitive_columns(frame))
-        files = {file: segment.parents.get(trace_id(one.target.table, file), "") for file in frame["_file"].unique()}
+        files = {file: segment.parents.get(trace_id(one.target.table, file)) for file in frame["_file"].unique()}
         return record_block(segment, frame, one.place, one.target), files
 
     def _unknown(self, one: _Partition, segment: Segment) -> PositionLost:
@@ -349,6 +352,7 @@ class SinkSlot:
             return
         one.in_flight -= block.rows
         one.inserted_at = time.monotonic()
+        record_stored(self._tools.tracer, outcome)
         if outcome.refusal is not None:
             self._halt(one, outcome.refusal)
         if not outcome.stored:
@@ -356,16 +360,6 @@ class SinkSlot:
         one.failures = 0
         self._rows += block.rows
         self._to_record[block.place] = block.last + 1
-        for file, parent in outcome.prepared.files.items():
-            self._tools.tracer.record(
-                "store",
-                dataset=block.target.table,
-                file=file,
-                start_ns=outcome.start_ns,
-                end_ns=outcome.end_ns,
-                parent_span_id=parent,
-                attributes={"headrace.rows": block.rows, "headrace.token": block.token},
-            )
 
     # telling
 
@@ -382,6 +376,8 @@ class SinkSlot:
         self._to_record = {}
         halted = tuple(str(one.place) for one in self._partitions.values() if one.failures and one.backlog is None)
         lag = sum(map(self._lag_of, self._partitions.values()))
+        waiting = sum(one.backlog.rows for one in self._partitions.values() if one.backlog)
+        emit(QueueSeen(queue=f"backlog-{self._slot}", depth=waiting))
         self._tools.tell(Progress(self._rows, lag, halted))
         self._rows = 0
 

@@ -15,11 +15,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.core.child import EXIT_TERMINAL
+from headrace.core.child import exit_status
 from headrace.core.identity import stable_slot
 from headrace.core.priority import stand_back
 from headrace.errors import ContractInvalid, HeadraceError, Terminal, WarehouseRefused
-from headrace.observability.counter_export import Counters
 from headrace.observability.events import (
     StageFailed,
     StageStarted,
@@ -27,19 +26,26 @@ from headrace.observability.events import (
     StageWaits,
     emit,
 )
-from headrace.observability.logs import configure_logs
+from headrace.observability.health import tell_alive
+from headrace.observability.metric_events import BatchDone
 from headrace.observability.quality_events import AdviceGiven, AdviceMeasured, EvidenceMissing
 from headrace.observability.status import StageStatus
+from headrace.observability.telemetry import telemetry
+from headrace.observability.tracing import FileTracer
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore, contract_path, read_contract
+from headrace.schemas.learner_spec import LearnerSpec
+from headrace.schemas.learner_store import LearnerStore
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import frame_system, read_system, schema_id_of
 from headrace.schemas.topics import ADVICE, ALERTS, QUALITY_PARTITIONS, WINDOWS
 from headrace.settings import Settings
+from headrace.stream_processors.advice_spans import record_advised
 from headrace.stream_processors.alert_evidence import AlertEvidence
 from headrace.stream_processors.background import FilesOnTheWay, Patience
 from headrace.stream_processors.evidence import Investigator
 from headrace.stream_processors.measuring import FOLLOWED, Measurer, micros
+from headrace.stream_processors.owed_effects import OwedEffects
 from headrace.stream_processors.steps.advice import Advice, advice_record
 from headrace.stream_processors.steps.advice_life import again, fold, outcome_record, shown
 from headrace.stream_processors.survey import Surveyor
@@ -89,6 +95,7 @@ class _Out:
 
     alerts: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     given: list[_Given] = field(default_factory=list)
+    told: list[tuple[Mapping[str, Any], int]] = field(default_factory=list)
 
     def add(self, found: Sequence[Advice], contract: Contract, alert_ids: Sequence[str], raised_at: Any) -> None:
         self.given += [_Given(one, contract, alert_ids, micros(raised_at)) for one in found]
@@ -118,7 +125,8 @@ class _Yielding(Warehouse):
 class Advisor:
     """Works until `stop` is set. Not for use from several threads."""
 
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, stop: threading.Event, tracer: FileTracer) -> None:
+        self._tracer = tracer
         self._client, self._paths = settings.kafka_client(), settings.paths()
         self._stop = stop
         self._status = StageStatus(settings.paths(), STAGE)
@@ -126,14 +134,22 @@ class Advisor:
         self._contracts = ContractStore(settings, self._client, self._registry)
         self._files = FilesOnTheWay(self._client)
         self._patience = Patience(self._files.any)
-        self._warehouse = _Yielding(settings, lambda: self._patience.wait(stop))
-        self._evidence = AlertEvidence(self._warehouse, Investigator(self._warehouse, self._law), stop)
+        self._warehouse = _Yielding(settings, self._wait)
+        investigator = Investigator(self._warehouse, self._law, self._specs)
+        self._evidence = AlertEvidence(self._warehouse, investigator, stop)
+        self._owed = OwedEffects(investigator)
+        self._learners = LearnerStore(self._paths, self._law)
         self._surveyor = Surveyor(self._warehouse)
         self._measurer = Measurer(self._warehouse)
         self._profile_at: dict[str, float] = {}
         # All of them at first: windows may have been closed while this process was away.
         self._unmeasured: set[str] | None = None
-        self._measured = -_MEASURE_SECS
+        self._measured = self._looked = -_MEASURE_SECS
+
+    def _wait(self) -> None:
+        """Wait before a question; a step of many questions may take minutes, and lives."""
+        tell_alive()
+        self._patience.wait(self._stop)
 
     def run(self) -> None:
         """Work until told to stop. Raises Terminal errors, retries all others."""
@@ -145,7 +161,7 @@ class Advisor:
                     self._client, group=GROUP, member=f"{STAGE}-0", pattern=PATTERN, begin_check=_from_the_start
                 )
                 with closing(consumer):
-                    self._evidence.learn(self._published(ALERTS, "alert"))
+                    self._learn_alerts()
                     emit(StageStarted(stage=STAGE))
                     while not self._stop.is_set():
                         self.step(consumer, writer)
@@ -169,7 +185,12 @@ class Advisor:
         self._patience.begin()
         batch = consumer.poll(_BATCH, _POLL_SECS)
         if batch.runs:
+            started = time.monotonic()
             self._finish(consumer, writer, batch)
+            emit(BatchDone(rows=batch.rows, size=batch.size, seconds=time.monotonic() - started))
+        if (now := time.monotonic()) - self._looked >= _MEASURE_SECS:
+            self._looked = now
+            self._tell_effects(writer)
         self._measure(writer)
         self._status.update(rows=batch.rows, lag=consumer.lag())
 
@@ -186,13 +207,25 @@ class Advisor:
         for run in batch.runs:
             for message in run.messages:
                 self._handle(out, run.place, message)
+        self._publish(writer, out, lambda: consumer.commit_through(writer, batch))
+
+    def _tell_effects(self, writer: TransactionalWriter) -> None:
+        """Tell alerts again whose learners are through: now they say what the drift cost the models."""
+        out = _Out()
+        for one in self._owed.ready():
+            self._enrich(out, one.contract, one.alert, one.partition)
+        if out.alerts or out.given:
+            self._publish(writer, out, lambda: None)
+
+    def _publish(self, writer: TransactionalWriter, out: "_Out", commit_offsets: Callable[[], None]) -> None:
         advice = self._advice_messages(out)
         writer.begin()
         for partition, key, framed in out.alerts:
             writer.write(ALERTS, [framed], partition=partition, key=key, headers=[(WRITER, OWN)])
         self._write_advice(writer, advice)
-        consumer.commit_through(writer, batch)
+        commit_offsets()
         writer.commit()
+        record_advised(self._tracer, out.told)
         for one in out.given:
             found = one.advice
             emit(AdviceGiven(dataset=found.dataset, symptom=found.symptom, field=found.field, rows=found.rows_at_risk))
@@ -210,11 +243,30 @@ class Advisor:
         contract = self._contract(alert["dataset"], alert["contract_version"])
         if contract is None:
             return
-        told, given = self._evidence.enriched(contract, alert, _once(self._known))
+        told = self._enrich(out, contract, alert, place.partition)
+        self._owed.note(contract, told, place.partition)
+
+    def _enrich(self, out: "_Out", contract: Contract, alert: Mapping[str, Any], partition: int) -> Mapping[str, Any]:
+        """Add an alert with where and why to the outputs; return it as it is told now."""
+        start_ns = time.time_ns()
+        told, given = self._evidence.enriched(contract, dict(alert), _once(self._known))
         if told is not None:
+            out.told.append((told, start_ns))
             framed = frame_system("alert", self._registry.system_id(ALERTS, "alert"), told)
-            out.alerts.append((place.partition, alert["alert_id"].encode(), framed))
+            out.alerts.append((partition, alert["alert_id"].encode(), framed))
         out.add(given, contract, [alert["alert_id"]], alert["raised_at"])
+        return alert if told is None else told
+
+    def _learn_alerts(self) -> None:
+        """Take over what alerts of an earlier run say, and which of them still owe what a drift cost the models."""
+        owed: dict[str, tuple[dict[str, Any], int]] = {}
+        for message in read_topic(self._client, ALERTS):
+            alert = self._read("alert", message.value)
+            self._evidence.learn([alert])
+            owed[alert["alert_id"]] = alert, message.partition
+        for alert, partition in owed.values():
+            if self._owed.is_fresh(alert) and (contract := self._contract(alert["dataset"], alert["contract_version"])):
+                self._owed.note(contract, alert, partition)
 
     def _contract(self, dataset: str, version: str) -> Contract | None:
         """Return a contract as it was law, None if it never was or can no longer be followed: that is told."""
@@ -301,6 +353,9 @@ class Advisor:
     def _published(self, topic: str, name: str) -> Iterator[dict[str, Any]]:
         return (self._read(name, message.value) for message in read_topic(self._client, topic))
 
+    def _specs(self) -> tuple[LearnerSpec, ...]:
+        return self._learners.specs().specs
+
     def _law(self, dataset: str) -> Contract | None:
         """Return the contract that the home has for a dataset, None where there is none to follow."""
         try:
@@ -329,19 +384,15 @@ def main() -> None:
     """Run the process `advisor` until SIGTERM; exit with 78 on an error that a restart cannot mend."""
     stand_back(_BEHIND)
     settings = Settings()
-    configure_logs(settings.paths(), STAGE)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with closing(Counters(STAGE)):
-        advisor = Advisor(settings, stop)
+    with telemetry(settings, STAGE) as own, closing(Advisor(settings, stop, own.tracer)) as advisor:
         try:
             advisor.run()
         except HeadraceError as error:
             emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
-            sys.exit(EXIT_TERMINAL if isinstance(error, Terminal) else 1)
-        finally:
-            advisor.close()
+            sys.exit(exit_status(error))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from headrace.observability.events import emit
 from headrace.observability.quality_events import EvidenceMissing
 from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.contract import Contract
-from headrace.stream_processors.evidence import SAMPLES, Evidence, Investigator, Window, finding_of
+from headrace.stream_processors.evidence import SAMPLES, Evidence, Investigator, Window, finding_of, spoken_effects
 from headrace.stream_processors.measuring import micros
 from headrace.stream_processors.steps.advice import Advice
 from headrace.stream_processors.steps.advise import Finding, advise
@@ -63,10 +63,12 @@ class AlertEvidence:
         `shown` says whether an advice may be pointed to: a person may have dismissed it.
         """
         found, given = ({}, []) if alert["state"] == AlertState.RESOLVED else self._looked(contract, alert, shown)
+        said = {"message": found.pop("said")} if "said" in found else {}
         carried = self._lives.get(alert["subject"], {}) if alert["subject"] else {}
         # A later word says no less than an earlier one: what this window does not show is as it was.
         told = dict(alert) | {name: value for name, value in (carried | found).items() if value and not alert[name]}
-        if not any(told[name] for name in _CARRIED) or told == alert:
+        told |= said
+        if not (said or any(told[name] for name in _CARRIED)) or told == alert:
             return None, given
         self._keep(told)
         return told, given
@@ -103,11 +105,14 @@ class AlertEvidence:
             "file_name": evidence.file_name,
             "trace_id": trace_id(contract.dataset, evidence.file) if evidence.file else "",
         }
+        if evidence.effects:
+            found["model_effect"] = evidence.effects[0].share
+            found["said"] = f"{alert['message']}; {spoken_effects(rule, evidence)[0]}"
         return found, given
 
     def _of_window(self, contract: Contract, rule: CheckRule, alert: Mapping[str, Any]) -> Evidence:
         window = Window(micros(alert["window_start"]), micros(alert["window_end"]), alert["clock"] == "arrival")
-        self._wait(alert, lambda: self._investigator.stored(contract, window) >= alert["rows"])
+        self._wait(alert, lambda: self._investigator.stored(contract, window, rule) >= alert["rows"])
         return self._investigator.of_rule(contract, rule, window)
 
     def _of_file(

@@ -9,16 +9,21 @@ from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.contract import Contract
 from headrace.schemas.expression import KIND_OF, Kind
+from headrace.stream_processors.checks.base import Scope
 from headrace.stream_processors.elsewhere import Elsewhere
-from headrace.stream_processors.steps import row_conditions, segment_sql
+from headrace.stream_processors.learner_evidence import LearnerEvidence, Specs
+from headrace.stream_processors.steps import learner_sql, row_conditions, segment_sql
 from headrace.stream_processors.steps.advice import rule_gain
 from headrace.stream_processors.steps.advise import MISSING_CHECKS, TIME_PARTS, TOGETHER_SHARE, Finding, days_of
+from headrace.stream_processors.steps.model_effect import Effect
 from headrace.stream_processors.steps.segments import Counted, Segment, rank
 from headrace.transport.warehouse import Warehouse
 
 SAMPLES = 5
 _YEAR_MICROS = 400 * 86_400 * 1_000_000
 _PAIRED, _MOST_PAIRS = 4, 6
+DRIFTS: Final = frozenset({"psi_drift", "category_drift", "unit_shift", "quantile_bounds"})
+"""Checks whose finding is that a field's values are others than before: what that cost learners is looked at."""
 # A file is mostly a period of its own: with a part of time it names the same rows a second time.
 _PERIODS: Final = TIME_PARTS | {"_file"}
 
@@ -37,7 +42,8 @@ class Evidence:
     """What was found out about a finding.
 
     `unexplained` are segments of the rows in which the field alone is missing, `elsewhere` what other datasets say of
-    the same days, `file` and `file_name` the file with most of the rows in the window.
+    the same days, `file` and `file_name` the file with most of the rows in the window, `effects` what a drift cost
+    learners.
     """
 
     segments: Sequence[Segment] = ()
@@ -51,17 +57,25 @@ class Evidence:
     known: Sequence[str] = ()
     figures: Sequence[str] = ()
     query: str = ""
+    effects: Sequence[Effect] = ()
 
 
 class Investigator:
     """Asks the warehouse. Calls block; they raise ServiceUnreachable and WarehouseRefused.
 
-    `law` gives the contract of another dataset, None where it is not known: such a dataset is then not looked at.
+    `law` gives the contract of another dataset, None where it is not known: such a dataset is then not looked at;
+    `learners` those of the home.
     """
 
-    def __init__(self, warehouse: Warehouse, law: Callable[[str], Contract | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        law: Callable[[str], Contract | None] = lambda _: None,
+        learners: Specs = tuple,
+    ) -> None:
         self._warehouse = warehouse
         self._elsewhere = Elsewhere(warehouse, law)
+        self._learners = LearnerEvidence(self._rows, learners)
 
     def of_rule(self, contract: Contract, rule: CheckRule, window: Window) -> Evidence:
         """Return the evidence for a rule that failed in a window.
@@ -70,6 +84,8 @@ class Investigator:
         that a day can be told from the others; rows to look at come from the window. A rule whose figure is of no rows,
         like their number, has no evidence.
         """
+        if check_named(rule.check).scope is Scope.LEARNER:
+            return self._of_learner(contract, rule, window)
         inside = segment_sql.between(contract, window.since, window.until, arrival=window.arrival)
         before = max(0, window.until - _YEAR_MICROS)
         year = segment_sql.between(contract, before, window.until, arrival=window.arrival)
@@ -97,12 +113,46 @@ class Investigator:
         )
         found = replace(found, **self._of_missing(contract, rule, condition, where, whole, segments))
         found = replace(found, **self._spellings(contract, rule, inside, earlier))
+        if rule.check in DRIFTS:
+            found = replace(found, effects=self._learners.effects(contract, rule.fields, condition, inside, earlier))
         return self._with_files(contract, condition, inside, found)
 
-    def stored(self, contract: Contract, window: Window) -> int:
-        """Return how many rows of a window are stored so far."""
+    def _of_learner(self, contract: Contract, rule: CheckRule, window: Window) -> Evidence:
+        """Return the evidence for what a learner found: where it is among the rows of the window itself."""
+        inside, earlier = _spans(contract, rule, window)
+        about = self._learners.finding(contract, rule, inside, earlier, SAMPLES)
+        if not about.condition:
+            return Evidence()
+        whole = self._rows(segment_sql.totals_query(contract, about.condition, inside))[0]
+        if not whole[0]:
+            return Evidence()
+        segments = self._segments(contract, rule, about.condition, inside, whole)
+        parts = segments[0].parts if segments else {}
+        samples = about.samples or segment_sql.sample_query(contract, about.condition, inside, SAMPLES)
+        found = Evidence(
+            segments=segments,
+            samples=[(str(file), int(row)) for file, row in self._rows(samples)],
+            figures=(*about.said, *self._learners.of_segment(contract, about, parts)),
+            query=segment_sql.evidence_query(contract, about.condition, tuple(parts), inside),
+        )
+        return self._with_files(contract, about.condition, inside, found)
+
+    def stored(self, contract: Contract, window: Window, rule: CheckRule | None = None) -> int:
+        """Return how many rows of a window are stored so far; of a learner's rule those whose predictions are too."""
+        if rule is not None and check_named(rule.check).scope is Scope.LEARNER:
+            inside, _ = _spans(contract, rule, window)
+            predicted = learner_sql.predicted_condition(contract, str(rule.parameters["learner"]), inside)
+            return int(self._rows(segment_sql.totals_query(contract, predicted, inside))[0][0])
         where = segment_sql.between(contract, window.since, window.until, arrival=window.arrival)
         return int(self._rows(segment_sql.totals_query(contract, "true", where))[0][0])
+
+    def waits_for_learners(self, contract: Contract, rule: CheckRule, window: Window) -> bool:
+        """Return True for a drift of a learner's feature in a window of which it has not predicted half of the rows."""
+        if rule.check not in DRIFTS:
+            return False
+        where = segment_sql.between(contract, window.since, window.until, arrival=window.arrival)
+        predicted = self._learners.predicted(contract, rule.fields, where)
+        return predicted is not None and 2 * predicted < self.stored(contract, window)
 
     def _special(self, contract: Contract, rule: CheckRule, inside: str, earlier: str) -> tuple[str, tuple[str, ...]]:
         """Return the condition of a check whose figure is no count of rows, and what was seen on the way to it."""
@@ -221,6 +271,17 @@ class Investigator:
         return self._warehouse.rows(query)
 
 
+def _spans(contract: Contract, rule: CheckRule, window: Window) -> tuple[str, str]:
+    """Return the conditions for a window, and for the 400 days before it; arrival is when the learner told of rows."""
+    before, learner = max(0, window.until - _YEAR_MICROS), str(rule.parameters["learner"])
+    spans = ((window.since, window.until), (before, window.since))
+    if window.arrival:
+        now, earlier = (learner_sql.told_between(learner, *span) for span in spans)
+    else:
+        now, earlier = (segment_sql.between(contract, *span) for span in spans)
+    return now, earlier
+
+
 def _named(segment: Segment, names: Mapping[str, str]) -> Segment:
     """Return a segment with the file's name in place of its id."""
     words = [
@@ -228,6 +289,11 @@ def _named(segment: Segment, names: Mapping[str, str]) -> Segment:
         for column, value in segment.parts.items()
     ]
     return replace(segment, name=", ".join(words))
+
+
+def spoken_effects(rule: CheckRule, evidence: Evidence) -> list[str]:
+    """Return in words what a drift cost learners, dearest first."""
+    return [one.spoken(", ".join(rule.fields)) for one in evidence.effects]
 
 
 def finding_of(contract: Contract, rule: CheckRule, alert: Mapping[str, Any], evidence: Evidence) -> Finding:
@@ -249,7 +315,7 @@ def finding_of(contract: Contract, rule: CheckRule, alert: Mapping[str, Any], ev
         elsewhere=evidence.elsewhere,
         unseen=evidence.unseen,
         known=evidence.known,
-        figures=evidence.figures,
+        figures=(*evidence.figures, *(f"{text}." for text in spoken_effects(rule, evidence)[:3])),
         meaning=meaning,
         fix_hint=rule.fix_hint,
         detail=alert["message"],

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from headrace.core.identity import stable_slot, trace_id
 from headrace.core.vocabulary import Reason, Stage
 from headrace.errors import WrongUse
-from headrace.observability.tracing import new_span_id, parse_traceparent, traceparent
+from headrace.observability.propagation import RemoteContext, read_context, traceparent
+from headrace.observability.sampling import Sampler
+from headrace.observability.tracing import new_span_id
 from headrace.schemas.check_rules import CheckRule
 from headrace.schemas.codec import decode_leniently, split_by_schema
 from headrace.schemas.codec_walk import find_header_fault
@@ -83,7 +85,10 @@ class Output:
 
 @dataclass(frozen=True)
 class JudgedFile:
-    """One file's share of a batch, for spans and events."""
+    """One file's share of a batch, for spans and events.
+
+    `origin` is the span that its messages name, `parent_span_id` that span if it is one of the file's own trace.
+    """
 
     dataset: str
     file: str
@@ -92,6 +97,12 @@ class JudgedFile:
     reasons: Mapping[str, int]
     span_id: str
     parent_span_id: str
+    origin: RemoteContext | None
+    sampled: bool
+    first_row: int | None
+    last_row: int | None
+    first_offset: int
+    last_offset: int
 
 
 @dataclass
@@ -138,10 +149,17 @@ class _Part:
 class Judge:
     """Turns runs of raw messages into outputs. Holds no state of its own but what the lookups keep."""
 
-    def __init__(self, lookups: Lookups, ids: SystemIds, keys: ReferenceKeys | None = None) -> None:
+    def __init__(
+        self,
+        lookups: Lookups,
+        ids: SystemIds,
+        keys: ReferenceKeys | None = None,
+        sampler: Sampler | None = None,
+    ) -> None:
         self._lookups = lookups
         self._ids = ids
         self._keys = keys
+        self._sampler = sampler or Sampler()
 
     def begin_batch(self) -> None:
         """Say that a new batch begins: what was unknown is asked again."""
@@ -209,11 +227,15 @@ class Judge:
             return refusal
         checks = self._keys.prepared(contract) if self._keys else contract.checks
         judged = _Judged(part, file, records, members, contract, checks, validate(records, contract))
-        trace, span = trace_id(part.dataset, file), new_span_id()
+        trace, span, origin = trace_id(part.dataset, file), new_span_id(), read_context(headers)
+        ours = origin if origin and origin.trace_id == trace else None
+        sampled = self._sampler.keeps(trace, ours.sampled if ours else None)
         passed_on: Headers = [
-            ("traceparent", traceparent(trace, span).encode()),
+            ("traceparent", traceparent(trace, span, sampled=sampled).encode()),
             ("contract", contract.version.encode()),
         ]
+        if origin and origin.state:
+            passed_on.append(("tracestate", origin.state.encode()))
         partition, verdicts = part.run.place.partition, judged.verdicts
         values = part.values if len(members) == len(part.values) else [part.values[index] for index in members]
         valid = values if not verdicts.rejected else list(itertools.compress(values, verdicts.accepted))
@@ -225,7 +247,7 @@ class Judge:
         schema_id, slot = self._ids.system_id(PROFILES, _DELTA), stable_slot(part.dataset, QUALITY_PARTITIONS)
         deltas = [frame_system(_DELTA, schema_id, delta) for delta in judged.deltas(schema)]
         judgement.outputs.append(Output(PROFILES, slot, deltas, part.dataset.encode()))
-        judgement.files.append(judged.told(span, headers.get("traceparent", "")))
+        judgement.files.append(judged.told(span, ours.span_id if ours else "", origin, sampled=sampled))
         return None
 
     def _put_aside(self, part: _Part, bad: Sequence[_Aside], judgement: Judgement) -> None:
@@ -306,10 +328,9 @@ class _Judged:
             "rules": dict(self.verdicts.rules),
         } | _NOT_ENDED
 
-    def told(self, span: str, header: str) -> JudgedFile:
+    def told(self, span: str, parent: str, origin: RemoteContext | None, *, sampled: bool) -> JudgedFile:
         """Return what spans and events say of it. The parent is the span that published these records."""
-        parent = parse_traceparent(header)
-        ours = parent is not None and parent[0] == trace_id(self.part.dataset, self.file)
+        messages, at, rows = self.part.run.messages, self.part.at, self.records["_row"]
         return JudgedFile(
             dataset=self.part.dataset,
             file=self.file,
@@ -317,7 +338,13 @@ class _Judged:
             rejected=self.verdicts.rejected,
             reasons={reason.value: count for reason, count in self.verdicts.reasons.items()},
             span_id=span,
-            parent_span_id=parent[1] if parent and ours else "",
+            parent_span_id=parent,
+            origin=origin,
+            sampled=sampled,
+            first_row=rows[0],
+            last_row=rows[-1],
+            first_offset=messages[at[self.members[0]]].offset(),
+            last_offset=messages[at[self.members[-1]]].offset(),
         )
 
 
@@ -325,9 +352,9 @@ def _origin(part: _Part, aside: _Aside) -> dict[str, object]:
     """Return what names the file and row of a message that cannot be judged, as far as it is known."""
     if aside.row is not None:
         return {"_file": aside.file, "_row": aside.row, "trace_id": trace_id(part.dataset, aside.file)}
-    traced = parse_traceparent(part.headers(aside.index).get("traceparent", ""))
+    traced = read_context(part.headers(aside.index))
     offset = part.run.messages[part.at[aside.index]].offset()
-    return {"_file": "", "_row": offset, "trace_id": traced[0] if traced else ""}
+    return {"_file": "", "_row": offset, "trace_id": traced.trace_id if traced else ""}
 
 
 def _quarantined_row(part: _Part, index: int, reasons: list[dict[str, str]]) -> dict[str, object]:

@@ -12,8 +12,9 @@ import functools
 import signal
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar, cast
 
 import click
@@ -23,7 +24,7 @@ from headrace.core.child import exit_status
 from headrace.core.identity import root_span_id
 from headrace.core.priority import stand_back
 from headrace.errors import HeadraceError, StageCrashed, Transient, WrongUse
-from headrace.observability.counter_export import Counters
+from headrace.observability.conventions import sent
 from headrace.observability.events import (
     AlertRaised,
     BatchRepeated,
@@ -33,10 +34,10 @@ from headrace.observability.events import (
     StageStopped,
     emit,
 )
-from headrace.observability.export import span_export
-from headrace.observability.logs import configure_logs
+from headrace.observability.metric_events import BatchDone
 from headrace.observability.status import StageStatus
-from headrace.observability.tracing import FileTracer
+from headrace.observability.telemetry import telemetry
+from headrace.observability.tracing import FileTracer, Kind
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import MessageUnreadable, frame_system, read_checked, schema_id_of
 from headrace.schemas.topics import ALERTS, MAX_MESSAGE_BYTES, PROFILES, QUALITY_APP, QUALITY_PARTITIONS, QUALITY_TABLE
@@ -45,6 +46,7 @@ from headrace.stream_processors.faust_consumer import GapTolerantConsumer, GapTo
 from headrace.stream_processors.file_alerts import FileAlerts
 from headrace.stream_processors.silences import Silences
 from headrace.stream_processors.steps.file_facts import FACTS
+from headrace.stream_processors.steps.learner_findings import LEARNED
 from headrace.stream_processors.window_app import WindowFlow
 from headrace.stream_processors.window_table import TICK
 
@@ -154,22 +156,31 @@ def attach(
         if (delta := await _delta_of(registry, message, value)) is None:
             return
         published_at = int(message.timestamp * 1_000_000)
-        if delta["stage"] not in {TICK, FACTS}:
+        if delta["stage"] not in {TICK, FACTS, LEARNED}:
             await raise_of_file(message, published_at, delta)
         await windows.merge(message, published_at, delta)
 
     @app.agent(profiles)
     async def judge_files(stream: Any) -> None:
         async for event in stream.events():
-            try:
-                await judge(event.message, event.value)
-            except Exception as error:  # whatever it is, the delta must not be passed over
-                await _hold(failed, error)
-            _consumer(app).finish(event.message)
-            status.update(rows=1)
+            with _counted(status, event.value):
+                try:
+                    await judge(event.message, event.value)
+                except Exception as error:  # whatever it is, the delta must not be passed over
+                    await _hold(failed, error)
+                _consumer(app).finish(event.message)
 
     _add_timers(app, windows, status, failed)
     return windows
+
+
+@contextmanager
+def _counted(status: StageStatus, value: bytes | None) -> Iterator[None]:
+    """Count the delta that is merged within the block."""
+    started = time.monotonic()
+    yield
+    emit(BatchDone(rows=1, size=len(value or b""), seconds=time.monotonic() - started))
+    status.update(rows=1)
 
 
 def _file_raiser(
@@ -246,11 +257,12 @@ def _tell(alert: dict[str, Any], tracer: FileTracer, published_at: int) -> None:
         start_ns=published_at * 1_000,
         end_ns=published_at * 1_000,
         parent_span_id=root_span_id(alert["dataset"], alert["file"]),
-        attributes={"headrace.rule": alert["rule"], "headrace.alert": alert["alert_id"]},
+        attributes=sent(ALERTS, None, 1) | {"headrace.rule": alert["rule"], "headrace.alert": alert["alert_id"]},
+        kind=Kind.PRODUCER,
     )
 
 
-async def run(settings: Settings, slot: int = 0) -> None:
+async def run(settings: Settings, slot: int, tracer: FileTracer) -> None:
     """Run the app until SIGTERM or SIGINT; then commit and leave. Raises what the app cannot go on with."""
     status = StageStatus(settings.paths(), stage_of(slot))
     stop = asyncio.Event()
@@ -258,8 +270,8 @@ async def run(settings: Settings, slot: int = 0) -> None:
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     app = build_app(settings, slot)
     failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-    with closing(Registry(settings)) as registry, closing(span_export(settings, STAGE)) as export:
-        windows = attach(app, settings, registry, FileTracer(export), status, failed)
+    with closing(Registry(settings)) as registry:
+        windows = attach(app, settings, registry, tracer, status, failed)
         try:
             await app.start()
             emit(StageStarted(stage=STAGE))
@@ -295,14 +307,13 @@ def main(slot: int) -> None:
     """Run the process `quality`; exit with 78 on an error that a restart cannot mend."""
     stand_back(_BEHIND)
     settings = Settings()
-    configure_logs(settings.paths(), stage_of(slot))
-    try:
-        with closing(Counters(stage_of(slot))):
-            asyncio.run(run(settings, slot))
-    except Exception as error:  # Faust lets errors of any kind through
-        hint = error.hint if isinstance(error, HeadraceError) else "headrace status"
-        emit(StageFailed(stage=stage_of(slot), error=str(error) or repr(error), hint=hint))
-        sys.exit(exit_status(error))
+    with telemetry(settings, STAGE, slot) as told:
+        try:
+            asyncio.run(run(settings, slot, told.tracer))
+        except Exception as error:  # Faust lets errors of any kind through
+            hint = error.hint if isinstance(error, HeadraceError) else "headrace status"
+            emit(StageFailed(stage=stage_of(slot), error=str(error) or repr(error), hint=hint))
+            sys.exit(exit_status(error))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import click
@@ -20,7 +20,6 @@ import click
 from headrace.core.child import exit_status
 from headrace.core.collector import relax_collector
 from headrace.errors import HeadraceError, Terminal, TransactionFailed
-from headrace.observability.counter_export import Counters
 from headrace.observability.events import (
     BatchRepeated,
     ForeignMessagesPutAside,
@@ -32,9 +31,9 @@ from headrace.observability.events import (
     StageWaits,
     emit,
 )
-from headrace.observability.export import span_export
-from headrace.observability.logs import configure_logs
+from headrace.observability.metric_events import BatchDone
 from headrace.observability.status import StageStatus
+from headrace.observability.telemetry import telemetry
 from headrace.observability.tracing import FileTracer
 from headrace.schemas.contract_store import ContractStore
 from headrace.schemas.registry import Registry
@@ -42,6 +41,7 @@ from headrace.schemas.topics import dataset_topics, parse_data_topic
 from headrace.settings import Settings
 from headrace.stream_processors.beginnings import check_beginning
 from headrace.stream_processors.judge import Judge, Judgement
+from headrace.stream_processors.judge_spans import JudgedBatch, record_judged
 from headrace.stream_processors.lookups import Lookups
 from headrace.stream_processors.reference_keys import ReferenceKeys
 from headrace.transport.consumer import Batch, GroupConsumer
@@ -85,7 +85,8 @@ class RecordLoop:
         self._registry = Registry(settings)
         self._contracts = ContractStore(settings, client, self._registry)
         self._keys = ReferenceKeys(functools.partial(Warehouse, settings))
-        self._judge = Judge(Lookups(self._registry, self._contracts), self._registry, self._keys)
+        lookups = Lookups(self._registry, self._contracts)
+        self._judge = Judge(lookups, self._registry, self._keys, tracer.sampler)
 
     def run(self) -> None:
         """Judge until told to stop; the batch in hand is finished. Raises Terminal errors, retries all others."""
@@ -140,7 +141,9 @@ class RecordLoop:
         started_ns, started = time.time_ns(), time.monotonic()
         if batch.runs:
             self._finish(session, batch, self._judged(batch), started_ns)
-            self._adapt(time.monotonic() - started)
+            seconds = time.monotonic() - started
+            emit(BatchDone(rows=batch.rows, size=batch.size, seconds=seconds))
+            self._adapt(seconds)
             self._progressed = True
         self._status.update(rows=batch.rows, lag=session.consumer.lag())
 
@@ -167,6 +170,17 @@ class RecordLoop:
             self._prepared |= unprepared
 
     def _finish(self, session: _Session, batch: Batch, judged: list[tuple[Place, Judgement]], started_ns: int) -> None:
+        try:
+            self._commit(session, batch, judged)
+        except HeadraceError as error:
+            failed = JudgedBatch(judged, started_ns, time.time_ns())
+            record_judged(self._tracer, GROUP, failed, error)
+            raise
+        record_judged(self._tracer, GROUP, JudgedBatch(judged, started_ns, time.time_ns()))
+        for place, judgement in judged:
+            self._report(place, judgement)
+
+    def _commit(self, session: _Session, batch: Batch, judged: list[tuple[Place, Judgement]]) -> None:
         writer = session.writer
         writer.begin()
         for _place, judgement in judged:
@@ -176,25 +190,12 @@ class RecordLoop:
                 )
         session.consumer.commit_through(writer, batch)
         writer.commit()
-        ended_ns = time.time_ns()
-        for place, judgement in judged:
-            self._report(place, judgement, started_ns, ended_ns)
 
-    def _report(self, place: Place, judgement: Judgement, started_ns: int, ended_ns: int) -> None:
-        """Tell what is committed: spans of files, counts of rows."""
+    def _report(self, place: Place, judgement: Judgement) -> None:
+        """Tell what is committed: counts of rows."""
         for reason, count in judgement.foreign.items():
             emit(ForeignMessagesPutAside(topic=place.topic, reason=reason.value, count=count))
         for done in judgement.files:
-            self._tracer.record(
-                "judge",
-                dataset=done.dataset,
-                file=done.file,
-                start_ns=started_ns,
-                end_ns=ended_ns,
-                span_id=done.span_id,
-                parent_span_id=done.parent_span_id,
-                attributes={"headrace.rows": done.rows, "headrace.rejected": done.rejected},
-            )
             emit(RowsJudged(dataset=done.dataset, file=done.file, rows=done.rows, rejected=done.rejected))
             for reason_code, count in done.reasons.items():
                 emit(RowsRejected(dataset=done.dataset, file=done.file, reason=reason_code, count=count))
@@ -205,23 +206,16 @@ class RecordLoop:
 def main(slot: int) -> None:
     """Judge raw messages until SIGTERM; exit with 78 on an error that a restart cannot mend."""
     settings = Settings()
-    configure_logs(settings.paths(), STAGE if slot == 0 else f"{STAGE}-{slot}")
     relax_collector()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    counters = Counters(STAGE)
-    export = span_export(settings, STAGE)
-    loop = RecordLoop(settings, slot, FileTracer(export), stop)
-    try:
-        loop.run()
-    except HeadraceError as error:
-        emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
-        sys.exit(exit_status(error))
-    finally:
-        loop.close()
-        export.close()
-        counters.close()
+    with telemetry(settings, STAGE, slot) as told, closing(RecordLoop(settings, slot, told.tracer, stop)) as loop:
+        try:
+            loop.run()
+        except HeadraceError as error:
+            emit(StageFailed(stage=STAGE, error=str(error), hint=error.hint))
+            sys.exit(exit_status(error))
 
 
 if __name__ == "__main__":

@@ -40,4 +40,4 @@ class Silences:
         except (ValueError, OSError) as error:
             problems = [str(error)]
         if problems:
-            emit(SilencesUnreadable(file=str(self._path), cause="; ".join(problems), hint=HINT))
+            emit(SilencesUnreadable(path=str(self._path), cause="; ".join(problems), hint=HINT))

@@ -15,6 +15,7 @@ from headrace.observability.events import emit
 from headrace.observability.window_events import (
     EmptyWindowsLeftOut,
     FileFactsWait,
+    FindingsTooLate,
     RowsOutsideWindows,
     WindowsClosed,
     WindowShortened,
@@ -100,6 +101,8 @@ class WindowFlow:
         for cause, found in (("too late", plan.too_late), ("too early", plan.too_early)):
             for clock, rows in found.items():
                 emit(RowsOutsideWindows(dataset=plan.dataset, clock=clock, rows=rows, cause=cause))
+        if plan.unlearned:
+            emit(FindingsTooLate(dataset=plan.dataset, records=plan.unlearned))
         for clock, windows in plan.left_out.items():
             emit(EmptyWindowsLeftOut(dataset=plan.dataset, clock=clock, windows=windows))
 

@@ -18,8 +18,16 @@ from headrace.stream_processors.steps.closed_windows import (
 )
 from headrace.stream_processors.steps.schema_facts import SchemaOf, facts_of_schemas
 from headrace.stream_processors.steps.unchecked import Unchecked, stepped, unchecked_json, unchecked_of
-from headrace.stream_processors.steps.verdicts import Evaluated, Known, evaluate
-from headrace.stream_processors.steps.window_alerts import CONTRACT, Lived, Lives, Teller, step_window, unseen_alert
+from headrace.stream_processors.steps.verdicts import Evaluated, Known, evaluate, learner_behind
+from headrace.stream_processors.steps.window_alerts import (
+    CONTRACT,
+    Lived,
+    Lives,
+    Teller,
+    step_learned,
+    step_window,
+    unseen_alert,
+)
 from headrace.stream_processors.steps.window_facts import facts_text, window_facts
 from headrace.stream_processors.steps.window_known import (
     Carried,
@@ -47,8 +55,10 @@ from headrace.stream_processors.window_index import (
     unchecked_key,
 )
 from headrace.stream_processors.window_law import Law, Laws, law_for
+from headrace.stream_processors.window_learned import is_learners
 from headrace.stream_processors.window_plan import Plan
 from headrace.stream_processors.window_silence import Silence
+from headrace.stream_processors.window_waiting import WAITING_BYTES, Waiting
 
 KEPT_BYTES: Final = 256 * 1024
 """Parts of a clock's closed windows that are kept for late rows: of those that rows came for last, at least of one."""
@@ -79,6 +89,7 @@ class Closings:
         self._references: dict[tuple[Clock, str], Part] = {}
         self._repeats = False
         self._files, self._schema_of = files, schema_of
+        self._waits: dict[Clock, Waiting] = {}
         self._unchecked: dict[str, Unchecked] | None = None
         self._unchecked_offset = -1
 
@@ -111,7 +122,26 @@ class Closings:
                 self._judge(clock, start, WindowState(), silence.law, None, watermark)
             elif start in late or waiting[start] <= watermark:
                 state = states.get(start) or self._state(clock, start)
-                self._judge(clock, start, state, laws[start], late.get(start), watermark)
+                if self._says_enough(clock, start, state, laws[start], late.get(start)):
+                    self._judge(clock, start, state, laws[start], late.get(start), watermark)
+
+    def _says_enough(self, clock: Clock, start: int, state: WindowState, law: Law, late: Part | None) -> bool:
+        """Return True unless a learner alone says something late of a window, and is not through it yet.
+
+        What was judged before a kill is judged again.
+        """
+        known = self.closed_window(clock, start)
+        if late is None or not is_learners(late):
+            return True
+        if known is not None and known.offset >= self.plan.source.offset:
+            return True
+        rules = self._waits_of(clock).of(start)
+        return any(rule.id in rules and not learner_behind(rule, state) for rule in law.rules)
+
+    def _waits_of(self, clock: Clock) -> Waiting:
+        if clock not in self._waits:
+            self._waits[clock] = Waiting(self._table.get(clock_key("l", clock)))
+        return self._waits[clock]
 
     def closed_after(self, clock: Clock, moment: int | None) -> dict[int, int]:
         """Return the windows from a moment on that earlier deltas closed: the end of each by its start."""
@@ -158,19 +188,27 @@ class Closings:
             )
         )
         self._settle(clock, start, state)
-        if not revision:
-            told = partial(self._silenced, clock[0])
-            teller = Teller(law.owner, law.masked, lambda rule: told(rule, source.published_at))
-            lives, alerts = step_window(self._lives_of(clock), closed, state, evaluated, law.life, teller)
-            self._lives[clock] = lives
-            self.plan.alerts += alerts
-            self._step_unchecked(closed, state, evaluated, law, teller)
+        self._step(clock, closed, state, evaluated, law)
         if not repeated:
             self._note_closed(clock, closed, state, evaluated)
         self.plan.closed.setdefault(clock, set()).add(start)
         self.ends.setdefault(clock, {})[start] = end
         self._carried[clock] = learned(self._carried_of(clock), law.rules, state)
         self._learn_references(clock, closed, state if late is None else WindowState([late]), law)
+
+    def _step(self, clock: Clock, closed: Closed, state: WindowState, evaluated: Evaluated, law: Law) -> None:
+        """Step the lives of alerts: of all rules when a window closes, later of those that waited for a learner."""
+        waits, everything = self._waits_of(clock), {one.rule.id for one in evaluated.judged}
+        due = waits.due(closed.start, evaluated.waiting) & everything
+        if not closed.revision or due:
+            told = partial(self._silenced, clock[0])
+            teller = Teller(law.owner, law.masked, lambda rule: told(rule, closed.closed_at))
+            step = partial(step_learned, due) if closed.revision else step_window
+            self._lives[clock], alerts = step(self._lives_of(clock), closed, state, evaluated, law.life, teller)
+            self.plan.alerts += alerts
+            idle = evaluated.idle | (everything - due if closed.revision else set())
+            self._step_unchecked(closed, state, replace(evaluated, idle=idle), law, teller)
+        waits.note(closed.start, evaluated.waiting, revision=closed.revision)
 
     def _settle(self, clock: Clock, start: int, state: WindowState) -> None:
         """Put a closed window's parts into one base: it may wait for late rows for long, and few come."""
@@ -289,12 +327,13 @@ class Closings:
         """Plan what is deleted of a clock; return the ranges of windows that fall out of the ring."""
         if clock not in self.plan.closed:
             return []
-        self._forget_parts(clock)
         newest = max(self.plan.closed[clock])
         labels = stale_labels(self._index.labels.get(clock, ()), newest)
         self.plan.drops += [label_key(clock, label) for label in labels if (clock, label) not in self._references]
         names = {*self._index.pieces.get(clock, ()), *(name for own, name in self._changed if own == clock)}
         oldest = sorted(names)[: max(0, len(names) - MOST_PIECES)]
+        self._waits_of(clock).forget_before(max((name.end for name in oldest), default=-(2**62)))
+        self._forget_parts(clock)
         for name in oldest:
             if (clock, name) in self._changed:
                 self._changed.discard((clock, name))
@@ -306,12 +345,14 @@ class Closings:
         """Plan to delete the parts of closed windows that are too much: of those that rows came for longest ago."""
         known = self._index.closed.get(clock, set()) | self.plan.closed[clock]
         closed = [start for start in known if (clock, start) in self.parts or self._index.slots(clock, start)]
-        left, dropped = KEPT_BYTES, set[str]()
+        waits, dropped = self._waits_of(clock), set[str]()
+        left = {False: KEPT_BYTES, True: WAITING_BYTES}
         for number, start in enumerate(sorted(closed, key=lambda start: self._touched(clock, start), reverse=True)):
             held, parts = self._index.slots(clock, start), self.parts.get((clock, start))
-            left -= sum(held.values()) if parts is None else sum(map(len, parts.values()))
-            if left < 0 and number:
+            left[start in waits] -= sum(held.values()) if parts is None else sum(map(len, parts.values()))
+            if left[start in waits] < 0 and number:
                 dropped.update(part_key(clock, start, slot) for slot in {*held, *(parts or ())})
+                waits.forget(start)
         self.plan.drops += sorted(dropped.difference(self.plan.drops))
 
     def _touched(self, clock: Clock, start: int) -> tuple[int, int]:
@@ -336,6 +377,10 @@ class Closings:
             puts[unchecked_key(self.plan.dataset)] = json_bytes({"offset": self.plan.source.offset, "rules": rules})
         for (clock, label), part in self._references.items():
             puts[label_key(clock, label)] = part.pack()
+        # Last: a repeat finds what waited until all that follows from its verdict is written.
+        for clock, waits in self._waits.items():
+            if waits.changed:
+                puts[clock_key("l", clock)] = waits.pack()
 
 
 def _reads_history(check: str) -> bool:

@@ -2,9 +2,10 @@
 
 The table's keys, all of one dataset in one partition:
 `w/DATASET/CLOCK/START/SLOT` parts of a window, `h/DATASET/CLOCK/FIRST/SIZE` closed windows, `r/DATASET/CLOCK/LABEL`
-references, `k/DATASET/CLOCK` what was seen, `a/DATASET/CLOCK` lives of alerts, `u/DATASET` rules without a verdict,
-`f/DATASET/file/FILE` and `t/DATASET` files and their receipts (`window_files`), `c/DATASET` the dataset's clocks, and
-`p/PARTITION` up to which source offset everything is in the table.
+references, `l/DATASET/CLOCK` closed windows that wait for learners, `k/DATASET/CLOCK` what was seen,
+`a/DATASET/CLOCK` lives of alerts, `u/DATASET` rules without a verdict, `f/DATASET/file/FILE` and `t/DATASET` files and
+their receipts (`window_files`), `c/DATASET` the dataset's clocks, and `p/PARTITION` up to which source offset
+everything is in the table.
 """
 
 import json

@@ -20,7 +20,7 @@ class Source:
 class Plan:
     """What one delta makes of a dataset's windows. `too_late` and `too_early` are rows left out, by clock.
 
-    `left_out` are empty windows of a long silence that are not closed.
+    `left_out` are empty windows of a long silence that are not closed, `unlearned` records whose learner came too late.
     """
 
     dataset: str
@@ -33,6 +33,7 @@ class Plan:
     too_late: dict[str, int] = field(default_factory=dict)
     too_early: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    unlearned: int = 0
 
     def entries(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield what to write, in this order and in one partition: the position, then deletions, come last."""

@@ -30,6 +30,7 @@ from headrace.stream_processors.window_index import (
     piece_key,
 )
 from headrace.stream_processors.window_law import Law, Laws, SchemaNeeded, law_for
+from headrace.stream_processors.window_learned import is_learned, is_learners, learned_parts, records_seen
 from headrace.stream_processors.window_plan import Plan, Source
 from headrace.stream_processors.window_silence import Silence
 
@@ -143,7 +144,7 @@ class WindowTable:
             return plan
         clocks.offset = source.offset
         clocks.seen = max(clocks.seen, source.published_at // _MICROS)
-        if not is_facts(delta) or not clocks.version:
+        if not (is_facts(delta) or is_learned(delta)) or not clocks.version:
             clocks.version = delta["contract_version"] or clocks.version
         if not clocks.version:
             return plan
@@ -151,7 +152,8 @@ class WindowTable:
         files = Files(self._table, self._index, plan)
         closings = Closings(self._table, self._index, plan, laws, self._silenced, files, self._schema)
         added = self._taken(delta, law, closings, files)
-        starts = [start for clock, start in added if clock == EVENT_CLOCK]
+        # A learner speaks of records that were judged before: it tells nothing of how far event time has come.
+        starts = [start for clock, start in added if clock == EVENT_CLOCK and not is_learned(delta)]
         if starts:
             clocks.high = max(starts) if clocks.high is None else max(clocks.high, *starts)
         for clock_name in CLOCKS:
@@ -173,6 +175,8 @@ class WindowTable:
             start = source.published_at // _MICROS // law.spec.size_secs * law.spec.size_secs
             part = Part(source.offset, law.version, receipts=receipts)
             return {(ARRIVAL_CLOCK, start): part} if receipts else {}
+        if is_learned(delta):
+            return learned_parts(source, delta, law)
         if law.about_files and delta["stage"] == Stage.JUDGE:
             files.count(delta)
         return _added(source, delta, law)
@@ -219,7 +223,11 @@ class WindowTable:
             known = closings.closed_window(clock, start)
             held = index.slots(clock, start)
             gone = known is not None and not held and known.rows > 0
-            if gone or within(clocks.gone.get(clock[1], ()), start):
+            forgotten = gone or within(clocks.gone.get(clock[1], ()), start)
+            if is_learners(part) and (forgotten or not held):
+                plan.unlearned += records_seen(part)
+                continue
+            if forgotten:
                 plan.too_late[clock[1]] = plan.too_late.get(clock[1], 0) + part.rows
                 continue
             if not held:

@@ -1,6 +1,6 @@
 """Fixtures that every part's tests share."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
@@ -12,6 +12,52 @@ from headrace.testing.stack import EmbeddedStack
 # How long one example takes says more about the machine's other work than about the code.
 hypothesis.settings.register_profile("headrace", deadline=None)
 hypothesis.settings.load_profile("headrace")
+
+
+# What begins last runs alone at the end, so these begin first: about in the order of how long they take.
+LONGEST = (
+    "line of tests/e2e",
+    "line of tests/failure",
+    "tests/e2e/test_demo.py",
+    "tests/failure/test_stack_runtime.py",
+    "tests/integration/test_watcher_publishing.py",
+    "tests/failure/test_full_line_stops.py",
+    "tests/integration/test_advisor.py",
+    "tests/failure/test_record_loop_kills.py",
+    "tests/integration/test_quality_members.py",
+    "tests/integration/test_sink_exactly_once.py",
+    "tests/e2e/test_passwords.py",
+)
+# Their tests share nothing that is dear to make: each may go to another worker.
+APART = frozenset({"tests/e2e/test_demo.py", "tests/failure/test_full_line_stops.py"})
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Let one worker run what shares a line or a module's fixtures, so that each of those is made once.
+
+    xdist reads the groups in this hook, so they are given before it; and the order is shuffled in it, so it is made
+    after it: random within a group and, but for the longest ones and the tests of services, among groups.
+    """
+    for item in items:
+        if (group := group_of(item)) not in APART:
+            item.add_marker(pytest.mark.xdist_group(group))
+    yield
+    items.sort(key=begins)
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return the tests of a folder that use the whole line, else the module."""
+    path = item.nodeid.partition("::")[0]
+    return f"line of {path.rpartition('/')[0]}" if "line" in getattr(item, "fixturenames", ()) else path
+
+
+def begins(item: pytest.Item) -> int:
+    """Return the place of a test's group: the longest ones, other tests of services, tests without any."""
+    group = group_of(item)
+    if group in LONGEST:
+        return LONGEST.index(group)
+    return len(LONGEST) if item.get_closest_marker("stack") else len(LONGEST) + 1
 
 
 def pytest_report_header() -> str:

@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
@@ -22,10 +23,13 @@ COMMANDS: dict[str, str] = {
     "status": "headrace.cli.status:status",
     "doctor": "headrace.cli.doctor:doctor",
     "demo": "headrace.cli.demo:demo",
+    "backup": "headrace.cli.backup:backup",
+    "restore": "headrace.cli.backup:restore",
     "drop": "headrace.cli.files:drop",
     "files": "headrace.cli.files:files",
     "sql": "headrace.cli.warehouse:sql",
     "quarantine": "headrace.cli.warehouse:quarantine",
+    "dashboard": "headrace.cli.dashboard:dashboard",
     "alerts": "headrace.cli.alerts:alerts",
     "profile": "headrace.cli.report:profile",
     "report": "headrace.cli.report:report",
@@ -33,6 +37,8 @@ COMMANDS: dict[str, str] = {
     "check": "headrace.cli.check:check",
     "pin": "headrace.cli.pin:pin",
     "trace": "headrace.cli.trace:trace",
+    "logs": "headrace.cli.logs:logs",
+    "learn": "headrace.cli.learn:learn",
     "contract": "headrace.cli.contract:contract",
 }
 
@@ -85,14 +91,19 @@ def say(error: HeadraceError) -> None:
         click.echo(f"  next: {error.hint}", err=True)
 
 
-def main() -> None:
-    """Run the command line; errors become one clear line, a hint, and exit code 1, 2 (wrong use) or 3 (away)."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, or other arguments.
+
+    Errors become one clear line, a hint, and exit code 1, 2 (wrong use) or 3 (away).
+    """
     # A service that is away is said in one line by the error; the client libraries would say it for every attempt.
     for library in ("headrace.librdkafka", "clickhouse_connect"):
-        logging.getLogger(library).addHandler(logging.NullHandler())
-        logging.getLogger(library).propagate = False
+        log = logging.getLogger(library)
+        log.propagate = False
+        if not log.handlers:
+            log.addHandler(logging.NullHandler())
     try:
-        headrace(standalone_mode=False, prog_name="headrace")
+        headrace(arguments, standalone_mode=False, prog_name="headrace")
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_WRONG_USE)

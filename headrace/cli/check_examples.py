@@ -42,6 +42,8 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "parse_errors": ("", "atMost: 0.5"),
     "pattern": ("device", 'pattern: "^S[0-9]{6}$"\natMost: 1'),
     "pii_leak": ("", "tagged: [email]"),
+    "anomaly_share": ("", "learner: orders_odd\natMost: 5\nunit: percent"),
+    "model_drift": ("", "learner: orders_price"),
     "psi_drift": ("temperature", "reference: trailing:P7D\nbins: 20\nthreshold: 0.2"),
     "quantile_bounds": ("temperature", "quantile: 0.95\natMost: 40"),
     "range": ("temperature", "minimum: -60\nmaximum: 90\natMost: 0.1"),

@@ -150,6 +150,8 @@ def _lines(found: Contract, place: str) -> list[str]:
     for field in found.fields:
         source = f'  from "{field.source_name}"' if field.source_name != field.name else ""
         lines.append(f"  {field.name:{width}}  {field.type.type:16}{source}  {field.description}".rstrip())
+    if known := [field.name for field in found.fields if field.known_at_prediction]:
+        lines.append(f"known at prediction: {', '.join(known)}")
     lines.append("rules" if found.rules else "rules: none")
     for rule in found.rules:
         parameters = ", ".join(f"{name} {value}" for name, value in rule.parameters.items())
@@ -206,6 +208,7 @@ def _summary(found: Contract) -> dict[str, Any]:
         "partitions": found.partitions,
         "fields": [
             {"name": field.name, "source_name": field.source_name, "type": field.type.type, "required": field.required}
+            | {"known_at_prediction": field.known_at_prediction}
             for field in found.fields
         ],
         "rules": [

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -41,15 +42,18 @@ NEXT = (
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave the line running at the end.")
+@click.option(
+    "--months", type=click.IntRange(1, 12), default=12, show_default=True, help="How many months of 2013 come in."
+)
 @PORTS_OPTION
-def demo(*, keep: bool, ports: str) -> None:
+def demo(*, keep: bool, months: int, ports: str) -> None:
     """Start the line, drop the flights of New York in 2013 month by month, and show what came of them.
 
     A line that runs on this home is used, and left as it is; one that the demo starts is stopped at its end.
     """
     settings, console = Settings(), Console(highlight=False, soft_wrap=True)
     with running_line(settings, keep=keep, auto=ports == "auto"):
-        came = drop_everything(settings, console)
+        came = drop_everything(settings, console, months)
         balanced = summary(settings, console, came)
     console.print("\n[bold]Try next[/]" + ("" if keep else " (the data stays in " + str(settings.home) + ")"))
     for command, what in NEXT[1 if keep else 0 :]:
@@ -77,13 +81,13 @@ def running_line(settings: Settings, *, keep: bool, auto: bool = False) -> Itera
             click.echo("the line is stopped")
 
 
-def drop_everything(settings: Settings, console: Console) -> list[FileEntry]:
-    """Drop all files, one after the other's receipt, print a line for each, and return their last entries."""
+def drop_everything(settings: Settings, console: Console, months: int) -> list[FileEntry]:
+    """Drop the files, one after the other's receipt, print a line for each, and return their last entries."""
     came: list[FileEntry] = []
     console.print("\nThe small datasets first, then the flights month by month:")
     for dataset in SMALL_DATASETS:
         came += _drop(settings, console, dataset, f"{dataset}.csv", sample_csv(dataset))
-    for name, content in flights_by_month():
+    for name, content in islice(flights_by_month(), months):
         came += _drop(settings, console, FLIGHTS, name, content)
     content, faults = damaged_flights()
     console.print("\nOne file of flights that we damage on purpose:")
@@ -124,7 +128,9 @@ def summary(settings: Settings, console: Console, came: Sequence[FileEntry]) -> 
     """
     entries = [one for one in ledger_entries(settings) if one.provable and one.state is not FileState.PUBLISHED]
     console.print()
-    console.print(table_of_datasets(entries, came, _alerts_by_dataset(settings, entries)))
+    with console.status("Waiting for the alerts of damaged files"):
+        alerts = _alerts_by_dataset(settings, entries)
+    console.print(table_of_datasets(entries, came, alerts))
     if known := sum(entry.state is FileState.SKIPPED for entry in came):
         console.print(
             f"\n{known} of {len(came)} files were recognised: their bytes came in before, so nothing of them is stored "

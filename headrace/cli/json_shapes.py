@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
+from headrace.cli.learn_json import LearnStatus, ModelFigures, ShownLearner
+from headrace.cli.logs import ShownLine
+from headrace.cli.trace_json import TraceDocument
 from headrace.cli.warehouse import QuarantinedCount, QuarantinedRow
 from headrace.runtime.status import StackStatus
 from headrace.schemas.ledger import Receipt
@@ -127,6 +130,7 @@ class _ContractField(TypedDict):
     source_name: Annotated[str, "As files call it."]
     type: Annotated[str, "Its type."]
     required: Annotated[bool, "True if it must have a value."]
+    known_at_prediction: Annotated[bool, "True if a learner may make features of it."]
 
 
 class _ContractRule(TypedDict):
@@ -257,6 +261,11 @@ def _lint() -> Shape:
     return Shape("object", keys=file | contract)
 
 
+def _learner() -> Shape:
+    events = Shape("array", "What happened to it and its models, oldest first.", each=message("model_event"))
+    return _plus(of_type(ShownLearner), events=events)
+
+
 DOCUMENT, ARRAY, LINES = "one object", "an array of objects", "one object a line"
 
 
@@ -274,6 +283,11 @@ def shapes() -> dict[str, tuple[str, Shape]]:
         "profile --json": (DOCUMENT, _profile()),
         "advice --json": (ARRAY, _advice()),
         "check --json": (DOCUMENT, _check()),
+        "trace --json": (DOCUMENT, of_type(TraceDocument)),
+        "logs --json": (LINES, of_type(ShownLine)),
+        "learn status --json": (DOCUMENT, of_type(LearnStatus)),
+        "learn models --json": (ARRAY, of_type(ModelFigures)),
+        "learn show --json": (DOCUMENT, _learner()),
         "contract lint --json": (LINES, _lint()),
         "contract diff --json": (LINES, of_type(_Change)),
         "contract show --json": (DOCUMENT, of_type(_Shown)),

@@ -4,11 +4,7 @@ A test compares the page with what this makes, and others look in the sources fo
 command, topic, message, table, state, reason or event that is not documented fails the build.
 """
 
-import dataclasses
-import importlib
 import inspect
-import logging
-import pkgutil
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from importlib import resources
@@ -17,12 +13,10 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from headrace import observability
 from headrace.cli import COMMANDS, headrace
 from headrace.cli.json_shapes import Shape, message, shapes
 from headrace.cli.table_pages import Stored, stored
 from headrace.core.vocabulary import MEANINGS, AlertState, FileState, Reason, Severity, Stage
-from headrace.observability.events import Event
 from headrace.schemas.system import system_schema
 from headrace.schemas.topics import SYSTEM_TOPICS, TopicSpec, dataset_topics
 from headrace.settings import Settings
@@ -158,28 +152,11 @@ def _sets() -> Iterator[str]:
         yield _table(("code", "meaning"), ((f"`{member.value}`", MEANINGS[member]) for member in members))
 
 
-def event_kinds() -> dict[str, type[Event]]:
-    """Return every event of headrace by its name; the modules of headrace.observability are imported to find them."""
-    for module in pkgutil.iter_modules(observability.__path__):
-        importlib.import_module(f"{observability.__name__}.{module.name}")
-    found: dict[str, type[Event]] = {}
-    waiting = [Event]
-    while waiting:
-        kinds = waiting.pop().__subclasses__()
-        waiting += kinds
-        found |= {kind.__name__: kind for kind in kinds if kind.__module__.startswith("headrace.")}
-    return found
-
-
 def _events() -> Iterator[str]:
-    rows = []
-    for name, kind in event_kinds().items():
-        labels = f"{{{','.join(kind.labels)}}}" if kind.labels else ""
-        metric = f"`{kind.metric}{labels}`" if kind.metric else ""
-        fields = ", ".join(field.name for field in dataclasses.fields(kind))
-        meaning = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0]
-        rows.append((kind.text, f"`{name}`", logging.getLevelName(kind.level).lower(), metric, fields, meaning))
-    yield _table(("log text", "event", "level", "counter", "fields", "meaning"), sorted(rows))
+    yield (
+        "[Events](events.md) has every event with its level, its fields and its counter; [Logs](logs.md) says where "
+        "lines go and how to read them.\n"
+    )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def table_of(status: StackStatus) -> RenderableType:
             waiting(stage["lag"]),
             megabytes(stage["memory_bytes"]),
         )
-        table.add_row(name, _state(stage["state"]), *figures, "")
+        table.add_row(name, _state(stage["state"]), *figures, status["telemetry"].get(name, ""))
     parts = (*status["services"].items(), *status["stages"].items())
     errors = [
         Text(f"{name} ({part['restarts']} restarts): {part['error']}", "yellow")

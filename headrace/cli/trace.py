@@ -1,10 +1,10 @@
 """headrace trace: a file's way through the line as a tree of spans, from the file event to the table."""
 
+import os
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
 import click
 from rich.console import Console
@@ -12,9 +12,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from headrace.cli.files import ledger_entries
+from headrace.cli.trace_row import follow_row
+from headrace.cli.trace_spans import Span, linked_batches, otlp_json, send, spans_of
 from headrace.core.files import printable
 from headrace.core.vocabulary import FileState
 from headrace.errors import HeadraceError, WrongUse
+from headrace.observability.sampling import SAMPLER, sampler_of
 from headrace.producers.locate import find_row
 from headrace.producers.plan import options_of
 from headrace.runtime.reach import require_services
@@ -24,54 +27,89 @@ from headrace.schemas.registry import Registry
 from headrace.settings import Settings
 from headrace.transport.warehouse import Warehouse
 
-_SPANS = """
-SELECT SpanId, ParentSpanId, SpanName, ServiceName, toUnixTimestamp64Nano(Timestamp), Duration, SpanAttributes
-FROM headrace.otel_traces WHERE TraceId = {trace:String} ORDER BY Timestamp, SpanId
+_ALERT = """
+SELECT alert_id, dataset, rule, severity, state, message, file, samples, window_start, window_end
+FROM headrace.alerts WHERE startsWith(alert_id, {id:String}) ORDER BY raised_at DESC LIMIT 1
 """
-_ROW = """
-SELECT `_topic`, `_partition`, `_offset` FROM headrace.{table:Identifier}
-WHERE `_file` = {file:String} AND `_row` = {row:Int64}
-"""
-_SHOWN = ("rows", "first_row", "last_row", "rejected", "table", "rule")
+_SHOWN = ("rows", "first_row", "last_row", "rejected", "table", "rule", "learner", "stored", "quarantined")
 _WIDE = 180
-_OTHERS_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Span:
-    """One row of otel_traces. Times in nanoseconds."""
-
-    span_id: str
-    parent: str
-    name: str
-    service: str
-    start_ns: int
-    duration_ns: int
-    attributes: dict[str, str]
+_OTHERS_SHOWN = _ALIKE_SHOWN = 5
 
 
 @click.command()
-@click.argument("file", metavar="FILE[:ROW]")
-def trace(file: str) -> None:
+@click.argument("what", nargs=-1, required=True, metavar="FILE[:ROW] | alert ID")
+@click.option("--json", "as_json", is_flag=True, help="Print the spans as one document of OTLP's JSON.")
+@click.option(
+    "--export", "exported", is_flag=True, help="Send the spans to the endpoint that OTEL_EXPORTER_OTLP_* name."
+)
+def trace(what: tuple[str, ...], *, as_json: bool, exported: bool) -> None:
     """Print the trace of a file: its name, its `_file` id, the start of its SHA-256 or its trace id.
 
-    With :ROW it also says where that row is: its line and bytes in the file, and its topic, partition and offset, in
-    the table or in quarantine. Where several files have the name, the newest is taken and the others are named;
+    With :ROW only the steps of that row, from the file to table, learners and alerts with the time between them, its
+    line and bytes in the file, and its topic, partition and offset. `alert ID` follows the file of an alert, or the
+    first of its sample rows. Where several files have the name, the newest is taken and the others are named;
     DATASET/NAME and DATASET/ID name one.
     """
     settings = Settings()
     require_services(settings, "kafka", "registry", "warehouse")
-    found, row = find(ledger_entries(settings), file)
-    entry, *others = found
-    if others:
-        click.echo(taken_of_several(entry, others), err=True)
     with closing(Warehouse(settings, person=True)) as warehouse:
-        spans = [Span(*values) for values in warehouse.rows(_SPANS, {"trace": entry.trace_id})]
-        places = [] if row is None else [place(warehouse, entry, row), in_file(settings, entry, row)]
+        wanted, places = _asked(warehouse, what)
+        found, row = find(ledger_entries(settings), wanted)
+        entry, *others = found
+        if others:
+            click.echo(taken_of_several(entry, others), err=True)
+        spans = spans_of(warehouse, [entry.trace_id])
+        way = None if row is None else follow_row(warehouse, entry, row, spans)
+        if way is not None:
+            spans = list(way.spans)
+            places += [*way.lines(), in_file(settings, entry, way.row)]
+        if as_json or exported:
+            told = [*spans, *linked_batches(warehouse, spans), *([way.span()] if way else [])]
+            _give(told, as_json=as_json, exported=exported)
+            return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     console.print(tree(entry, spans, places))
     if not spans:
-        click.echo("no spans yet; they arrive within a second or two of the work")
+        click.echo(_no_spans(entry))
+
+
+def _give(spans: Sequence[Span], *, as_json: bool, exported: bool) -> None:
+    if as_json:
+        click.echo(otlp_json(spans))
+    if exported:
+        send(spans)
+        click.echo(f"{len(spans)} spans sent", err=True)
+
+
+def _no_spans(entry: FileEntry) -> str:
+    if not sampler_of(os.environ).keeps(entry.trace_id):
+        return f"no spans: {SAMPLER} of this shell does not keep this trace"
+    return "no spans yet; they arrive within a few seconds of the work, unless OTEL_TRACES_SAMPLER left them out"
+
+
+def _asked(warehouse: Warehouse, what: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the file or row that is asked for, and what is to be said of the alert that named it."""
+    if len(what) == 1:
+        return what[0], []
+    if len(what) != 2 or what[0] != "alert":
+        raise WrongUse(f'"{printable(" ".join(what))}" names no trace', hint="headrace trace FILE[:ROW] | alert ID")
+    for alert_id, dataset, rule, severity, state, message, file, samples, start, end in warehouse.rows(
+        _ALERT, {"id": what[1]}
+    ):
+        window = f", window {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}" if start and end else ""
+        told = [f"alert {alert_id}: {severity}, {state}: {rule}{window}: {printable(message)}"]
+        if file:
+            return f"{dataset}/{file}", told
+        if samples:
+            sample, row = tuple(samples[0].values()) if isinstance(samples[0], dict) else samples[0]
+            return f"{dataset}/{sample}:{row}", [
+                *told,
+                f"it is of no single file; this is the first of {len(samples)} sample rows",
+            ]
+        raise WrongUse(
+            f"{told[0]}: it is of no file and has no sample rows", hint="headrace alerts --json has all of it"
+        )
+    raise WrongUse(f'no alert\'s id begins with "{printable(what[1])}"', hint="headrace alerts --json shows the ids")
 
 
 def find(entries: Sequence[FileEntry], wanted: str) -> tuple[list[FileEntry], int | None]:
@@ -121,7 +159,8 @@ def _came(entry: FileEntry) -> str:
 def tree(entry: FileEntry, spans: Sequence[Span], places: Sequence[str] = ()) -> Tree:
     """Return the spans as a tree; a line has name, start after the first span, duration and what was done.
 
-    `places` are said first: where the row that was asked for is.
+    A span below another says its lag: how long after the other's end it began.
+    `places` are said first: the way of the row that was asked for.
     """
     begin = min((span.start_ns for span in spans), default=0)
     children: dict[str, list[Span]] = defaultdict(list)
@@ -131,17 +170,28 @@ def tree(entry: FileEntry, spans: Sequence[Span], places: Sequence[str] = ()) ->
     root = Tree(Text(f"{entry.dataset}/{entry.name}  trace {entry.trace_id}", style="bold"))
     for line in places:
         root.add(Text(line, style="green"))
-    _grow(root, children, "", begin)
+    _grow(root, children, None, begin)
     return root
 
 
-def _grow(branch: Tree, children: dict[str, list[Span]], parent: str, begin: int) -> None:
-    for span in children[parent]:
+def _grow(branch: Tree, children: dict[str, list[Span]], before: Span | None, begin: int) -> None:
+    alike: Counter[str] = Counter()
+    for span in children[before.span_id if before else ""]:
+        alike[span.name] += 1
+        if alike[span.name] > _ALIKE_SHOWN and not children[span.span_id] and span.status != "Error":
+            continue
         times = f"+{_time(span.start_ns - begin):>9}  {_time(span.duration_ns):>9}"
         line = Text.assemble((f"{span.name:<10}", "cyan"), times)
-        line.append(f"  {span.service.removeprefix('headrace-')}", style="dim")
+        line.append(f"  {span.stage}", style="dim")
+        if before is not None and before.parent:
+            line.append(f"  lag={_time(max(0, span.start_ns - before.end_ns))}")
         line.append("".join(f"  {name}={value}" for name, value in _facts(span)))
-        _grow(branch.add(line), children, span.span_id, begin)
+        if span.status == "Error":
+            line.append(f"  failed: {span.attributes.get('error.type', '')} {printable(span.message)}", style="red")
+        _grow(branch.add(line), children, span, begin)
+    for name, count in alike.items():
+        if count > _ALIKE_SHOWN:
+            branch.add(Text(f"{name:<10}{count} in all; --json has each of them", style="dim"))
 
 
 def _facts(span: Span) -> Iterator[tuple[str, str]]:
@@ -153,18 +203,6 @@ def _facts(span: Span) -> Iterator[tuple[str, str]]:
 
 def _time(nanoseconds: int) -> str:
     return f"{nanoseconds / 1e9:.2f} s" if nanoseconds >= 1_000_000_000 else f"{nanoseconds / 1e6:.1f} ms"
-
-
-def place(warehouse: Warehouse, entry: FileEntry, row: int) -> str:
-    """Return where a row of a file is, in one line."""
-    for table in (entry.dataset, "quarantine"):
-        exists = warehouse.rows(
-            "SELECT 1 FROM system.tables WHERE database = 'headrace' AND name = {table:String}", {"table": table}
-        )
-        parameters = {"table": table, "file": entry.file, "row": row}
-        for topic, partition, offset in warehouse.rows(_ROW, parameters) if exists else []:
-            return f"row {row}: in headrace.{table}, from {topic} partition {partition} offset {offset}"
-    return f"row {row}: neither in headrace.{entry.dataset} nor in quarantine (yet)"
 
 
 def in_file(settings: Settings, entry: FileEntry, row: int) -> str:

@@ -16,12 +16,12 @@ from headrace.embedded.services import child_environment, external_services
 from headrace.embedded.training import make_archive
 from headrace.errors import ServiceUnreachable
 from headrace.runtime.home import bury_leftovers, locked_home, read_report
-from headrace.runtime.plan import CHOICES, parse_services
+from headrace.runtime.plan import CHOICES, listening, parse_services
 from headrace.runtime.supervisor import StopFlag, supervise
 from headrace.settings import Paths, Settings
 
 _LOOK_SECS = 0.1
-_DAEMON_SECS = 180.0
+_DAEMON_SECS = 240.0
 
 
 PORTS_OPTION = click.option(
@@ -62,7 +62,7 @@ def ready_to_start(settings: Settings, chosen: frozenset[str], *, auto: bool) ->
         if auto:
             settings = settings.model_copy(update=dict(pick_ports()))
         else:
-            check_ports(settings, embedded)
+            check_ports(settings, listening(settings, chosen))
         if "kafka" in embedded and fetch_jars(settings, print_progress):
             click.echo("Preparing Kafka for quick starts, once (10 s) ...", err=True)
             make_archive(settings)

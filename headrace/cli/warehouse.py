@@ -18,6 +18,7 @@ from headrace.schemas.codec import decode_leniently
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import schema_id_of
 from headrace.settings import Settings
+from headrace.sinks.views import view, views
 from headrace.transport.warehouse import Warehouse
 
 _SHOWN_CHARACTERS = 2_000
@@ -76,19 +77,38 @@ class QuarantinedRow(TypedDict):
 
 
 @click.command()
-@click.argument("query")
+@click.argument("query", required=False)
 @click.option("--format", "output_format", default="", help="Any of ClickHouse's formats, e.g. CSVWithNames, JSON.")
-def sql(query: str, output_format: str) -> None:
+@click.option("--view", "name", default="", help="Run this view instead of a query.")
+@click.option("--param", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the view.")
+@click.option("--views", "listed", is_flag=True, help="List the views and their parameters.")
+def sql(query: str | None, output_format: str, name: str, given: tuple[str, ...], *, listed: bool) -> None:
     """Run a query on the warehouse as you, not as the pipeline: `headrace sql "SELECT count() FROM headrace.files"`.
 
     Without --format a terminal gets a table and a pipe gets TabSeparatedWithNames; a FORMAT in the query wins.
     """
+    if listed:
+        for one in views().values():
+            click.echo(f"{one.name:<18} {one.shows} ({', '.join(one.parameters) or 'no parameters'})")
+        return
+    if (query is None) == (not name) or (given and not name):
+        raise WrongUse("give a query, or --view NAME with its --param", hint="headrace sql --views lists the views")
     chosen = output_format or ("PrettyCompact" if sys.stdout.isatty() else "TabSeparatedWithNames")
+    asked = view(name) if name else None
+    parameters = asked.bound(named_values(given)) if asked else {}
     out = sys.stdout.buffer
     with _warehouse() as warehouse:
-        for chunk in warehouse.stream(query, chosen):
+        for chunk in warehouse.stream(asked.query if asked else query or "", chosen, parameters):
             out.write(chunk)
     out.flush()
+
+
+def named_values(given: Sequence[str]) -> dict[str, str]:
+    """Return NAME=VALUE pairs; WrongUse shows one that is none."""
+    for text in given:
+        if "=" not in text:
+            raise WrongUse(f'--param "{text}" is not NAME=VALUE', hint="for example --param dataset=flights")
+    return dict((text.split("=", 1)[0], text.split("=", 1)[1]) for text in given)
 
 
 @click.group(cls=WholeHelp)

@@ -22,9 +22,14 @@ RESERVED_TABLES = frozenset(
         "alert_entries",
         "window_entries",
         "windows",
+        "predictions",
+        "model_metrics",
+        "model_events",
+        "model_event_entries",
         "profiles",
         "receipts",
         "file_entries",
+        "otel_logs",
         "otel_traces",
         "otel_traces_trace_id_ts",
         "otel_traces_trace_id_ts_mv",
@@ -64,6 +69,15 @@ def file_id(digest: str) -> str:
     The ledger holds the whole digest, and refuses a file whose prefix another digest already has.
     """
     return digest[:FILE_ID_DIGITS]
+
+
+def digest_of(*parts: str) -> str:
+    """Return the id that follows from some texts: the same ones have the same id.
+
+    >>> digest_of("a", "bc") == digest_of("ab", "c")
+    False
+    """
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def trace_id(dataset: str, file: str) -> str:

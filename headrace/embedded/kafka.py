@@ -172,7 +172,8 @@ def _format(settings: Settings, java: list[str], data: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     properties = _write_properties(data.with_name("format.properties"), server_properties(settings, draft))
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(properties)]
+    # One in 64 begins with "-": as a word of its own it would be taken for an option.
+    tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)]
     ran = subprocess.run(guarded_command([*java, "-XX:TieredStopAtLevel=1", *tool]), capture_output=True, check=False)
     if ran.returncode != 0:
         said = (ran.stderr or ran.stdout).decode("utf-8", "replace").strip().splitlines()

@@ -14,6 +14,7 @@ PORT_SETTINGS: dict[str, str] = {
     "kafka_controller_port": "Kafka's controller",
     "registry_port": "the schema registry",
     "warehouse_port": "the warehouse",
+    "predict_port": "the service of predictions",
 }
 # Below the range that Linux hands to outgoing connections, so that a picked port is not lost to one of those.
 _PICK_FROM = range(15_000, 32_000)

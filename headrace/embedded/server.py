@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from headrace.embedded.access import is_loopback
+from headrace.core.hosts import is_loopback
 from headrace.embedded.ports import port_taken
 from headrace.errors import WrongUse
 from headrace.settings import Settings

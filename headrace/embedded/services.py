@@ -73,6 +73,16 @@ SERVICES: dict[str, Service] = {
 }
 
 
+# A part of the pipeline that listens: nothing of the line waits for it.
+PREDICT = Service(
+    "predict",
+    "headrace.embedded.predict",
+    lambda settings: _http_ready(settings.predict_address(), "/health"),
+    after=("kafka", "registry"),
+)
+LISTENERS = (*SERVICES, PREDICT.name)
+
+
 def external_services(settings: Settings) -> frozenset[str]:
     """Return the services that the settings place elsewhere; those are used, never started."""
     elsewhere = {
@@ -95,15 +105,16 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 def prepare_home(paths: Paths) -> None:
     """Make the folders of a home and a fresh random password for the pipeline's own warehouse user."""
-    for folder in (paths.inbox, paths.work, paths.done, paths.rejected, paths.contracts, paths.logs, paths.run):
+    kept = (paths.contracts, paths.learners, paths.models)
+    for folder in (paths.inbox, paths.work, paths.done, paths.rejected, *kept, paths.logs, paths.run):
         folder.mkdir(parents=True, exist_ok=True)
     paths.run.chmod(0o700)
     write_atomically(paths.pipeline_password_file, secrets.token_urlsafe(32).encode(), mode=0o600)
 
 
 def write_addresses(settings: Settings, services: frozenset[str]) -> Mapping[str, str]:
-    """Write HOME/run/stack.json, from which every client of this home learns where the services are."""
-    addresses = {name: f"{LOOPBACK}:{getattr(settings, f'{name}_port')}" for name in SERVICES if name in services}
+    """Write HOME/run/stack.json, from which every client of this home learns where those are that listen."""
+    addresses = {name: f"{LOOPBACK}:{getattr(settings, f'{name}_port')}" for name in LISTENERS if name in services}
     write_atomically(settings.paths().stack_file, json.dumps(addresses).encode())
     return addresses
 

@@ -3,18 +3,23 @@
 import json
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Final
 
 import psutil
 
 from headrace.core.child import EXIT_TERMINAL, Child
+from headrace.observability.endpoint import PROCESSES
 from headrace.observability.events import ProcessDied, ProcessReady, ProcessStarted, emit
+from headrace.observability.metric_events import StageTold
+from headrace.observability.process_use import watch_process
 from headrace.runtime.backoff import Backoff
 from headrace.runtime.home import ProcessReport
 from headrace.runtime.plan import ProcessSpec
 from headrace.settings import Settings
 
-# A process that is neither ready nor dead after this long is killed and started again.
-START_LIMIT_SECS = 60.0
+# A process that is neither ready nor dead after this long is killed and started again. Stages that stand back for
+# others get little of a busy machine, and a kill lets them begin anew.
+START_LIMIT_SECS: Final = {"service": 60.0, "stage": 180.0}
 
 
 class ProcessState(StrEnum):
@@ -57,10 +62,14 @@ class ManagedProcess:
     def _start(self) -> None:
         if self.state is not ProcessState.WAITING:
             self.restarts += 1
+        if self.state is ProcessState.FAILED:
+            self._tell(ProcessState.RESTARTING)
         self.child = self._launch(self.spec)
         self._created_at = _created_at(self.child.pid)
         self._started_at = self._monotonic()
         self.state = ProcessState.STARTING
+        if self.spec.name not in PROCESSES:
+            watch_process(self.spec.name, self.child.pid)
         emit(ProcessStarted(name=self.spec.name, pid=self.child.pid, restarts=self.restarts))
 
     def _watch(self) -> None:
@@ -70,9 +79,9 @@ class ManagedProcess:
             if self.spec.ready(self._settings, self.child):
                 self.state = ProcessState.RUNNING
                 emit(ProcessReady(name=self.spec.name, pid=self.child.pid, seconds=round(age, 2)))
-            elif age > START_LIMIT_SECS:
+            elif age > (limit := START_LIMIT_SECS[self.spec.kind]):
                 code = self.child.kill()
-                self._died(code, age, f"not ready after {START_LIMIT_SECS:.0f} s; killed")
+                self._died(code, age, f"not ready after {limit:.0f} s; killed")
         elif code is not None:
             self._died(code, age, readable(self.child.last_line()))
 
@@ -82,7 +91,13 @@ class ManagedProcess:
         self._due_at = self._monotonic() + delay
         self.state = ProcessState.FAILED if terminal else ProcessState.RESTARTING
         self.error = error or (f"killed by signal {-code}" if code < 0 else f"exit code {code}")
+        if terminal:
+            self._tell(ProcessState.FAILED)
         emit(ProcessDied(name=self.spec.name, code=code, cause=self.error, retry_secs=delay))
+
+    def _tell(self, state: ProcessState) -> None:
+        """Tell what a process that has failed cannot tell of itself."""
+        emit(StageTold(stage=self.spec.name, state=str(state), lag=None, rows_per_s=None))
 
     def begin_stop(self) -> None:
         """Ask the process to finish and leave; it is not started again. Does not wait."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headrace.core.child import Child
-from headrace.embedded.services import SERVICES, Service, external_services
+from headrace.embedded.services import PREDICT, SERVICES, Service, external_services
 from headrace.errors import WrongUse
 from headrace.settings import Settings
 
-PIPELINE = "pipeline"
+PIPELINE, LEARNER = "pipeline", "learner"
 CHOICES = (*SERVICES, PIPELINE)
 # Stage -> module, in the order of the data: a stop drains them in this order.
 STAGES: dict[str, str] = {
@@ -20,12 +20,17 @@ STAGES: dict[str, str] = {
     "receipts": "headrace.sinks.receipts",
     "quality": "headrace.stream_processors.quality_app",
     "advisor": "headrace.stream_processors.advisor",
+    LEARNER: "headrace.stream_processors.learner",
+    "monitor": "headrace.runtime.monitor",
 }
 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """One process: `ready` tells, without waiting long, whether the given child of it does its work."""
+    """One process: `ready` tells, without waiting long, whether the given child of it does its work.
+
+    The line ends if a service cannot start; a stage starts once the system topics exist, and the line does without it.
+    """
 
     name: str
     module: str
@@ -55,7 +60,22 @@ def make_plan(settings: Settings, chosen: Iterable[str] = CHOICES) -> tuple[Proc
         return services
     after = tuple(service.name for service in services)
     stages = STAGES | ({"notify": "headrace.sinks.notify"} if settings.paths().notify.exists() else {})
-    return services + tuple(ProcessSpec(name, module, "stage", _reports, after) for name, module in stages.items())
+    pipeline = tuple(
+        ProcessSpec(name, module, "stage", _reports, after)
+        for name, module in stages.items()
+        if settings.learners or name != LEARNER
+    )
+    return (*services, *pipeline, *([_predict(names)] if settings.learners else []))
+
+
+def listening(settings: Settings, chosen: Iterable[str] = CHOICES) -> frozenset[str]:
+    """Return who of a plan listens on a port of this machine.
+
+    >>> sorted(listening(Settings(registry_url="http://registry.example:8081"), ("registry", "kafka", "pipeline")))
+    ['kafka', 'predict']
+    """
+    names = frozenset(chosen) - external_services(settings)
+    return (names - {PIPELINE}) | ({PREDICT.name} if PIPELINE in names and settings.learners else frozenset())
 
 
 def stop_order(plan: Iterable[ProcessSpec]) -> tuple[ProcessSpec, ...]:
@@ -68,6 +88,12 @@ def stop_order(plan: Iterable[ProcessSpec]) -> tuple[ProcessSpec, ...]:
 def _service(service: Service, names: frozenset[str]) -> ProcessSpec:
     after = tuple(name for name in service.after if name in names)
     return ProcessSpec(service.name, service.module, "service", lambda settings, _: service.ready(settings), after)
+
+
+def _predict(names: frozenset[str]) -> ProcessSpec:
+    """Return the process that answers with predictions: a part of the pipeline, so the line lives without it."""
+    after = tuple(name for name in PREDICT.after if name in names)
+    return ProcessSpec(PREDICT.name, PREDICT.module, "stage", lambda settings, _: PREDICT.ready(settings), after)
 
 
 def _reports(settings: Settings, child: Child) -> bool:

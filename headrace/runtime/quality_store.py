@@ -72,6 +72,26 @@ FROM headrace.files AS f WHERE dataset = {dataset:String} ORDER BY f.updated_at 
 """
 
 
+_CHAMPION = """
+SELECT model, rows, recent_loss, recent_error, recent_metrics, best_dummy, dummy_loss, beats_dummy, anomalous
+FROM headrace.model_metrics WHERE learner = {learner:String} AND version = {version:String} AND champion
+ORDER BY rows DESC, _offset DESC LIMIT 1
+"""
+_TURN = """
+SELECT kind, model, detail, toUnixTimestamp64Micro(at) AS moment FROM headrace.model_events
+WHERE learner = {learner:String} AND kind IN ('drift', 'swap', 'promotion', 'rollback')
+ORDER BY at DESC, rows DESC, kind DESC LIMIT 1
+"""
+_LOSSES = """
+WITH (SELECT max(rows) FROM headrace.model_metrics WHERE learner = {learner:String} AND version = {version:String})
+    AS most
+SELECT max(rows) AS upto, argMax(recent_loss, rows) AS loss, argMax(dummy_loss, rows) AS dummy
+FROM headrace.model_metrics
+WHERE learner = {learner:String} AND version = {version:String} AND champion AND recent_loss IS NOT NULL
+GROUP BY intDiv(rows * {most:UInt32}, most + 1) ORDER BY upto
+"""
+
+
 class Observed(NamedTuple):
     """What one window says of one rule; `start` in microseconds since 1970."""
 
@@ -155,6 +175,19 @@ class QualityStore:
         wanted = {"files": sorted({file for file, _ in places}), "ordinals": sorted({row for _, row in places})}
         found = {(row.pop("_file"), int(row.pop("_row"))): row for row in self._rows(query, **wanted)}
         return {place: found[place] for place in places if place in found}
+
+    def champion(self, learner: str, version: str) -> dict[str, Any] | None:
+        """Return the newest figures of a learner's champion, None if there are none yet."""
+        return next(self._rows(_CHAMPION, learner=learner, version=version), None)
+
+    def model_turn(self, learner: str) -> dict[str, Any] | None:
+        """Return the last drift, swap, promotion or rollback of a learner; `moment` in microseconds since 1970."""
+        return next(self._rows(_TURN, learner=learner), None)
+
+    def losses(self, learner: str, version: str, most: int = 60) -> list[tuple[int, float, float | None]]:
+        """Return (rows, the champion's rolling loss, the best dummy's) over time, oldest first."""
+        found = self._rows(_LOSSES, learner=learner, version=version, most=most)
+        return [(int(one["upto"]), one["loss"], one["dummy"]) for one in found]
 
     def datasets(self) -> list[str]:
         """Return the names of all datasets that have a window or a file."""

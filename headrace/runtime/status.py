@@ -6,7 +6,8 @@ from typing import Annotated, TypedDict
 
 import psutil
 
-from headrace.embedded.services import SERVICES, external_services
+from headrace.embedded.services import LISTENERS, external_services
+from headrace.observability.endpoint import addresses
 from headrace.observability.status import StageReport
 from headrace.runtime.home import ProcessReport, is_held, process_of, read_report
 from headrace.runtime.plan import STAGES
@@ -39,8 +40,11 @@ class StackStatus(TypedDict):
     phase: Annotated[str, "starting, running, draining or stopped."]
     pid: Annotated[int, "Process id of the supervisor; 0: none runs."]
     memory_bytes: Annotated[int, "Resident memory of all its processes, the supervisor included."]
-    services: Annotated[dict[str, ServiceStatus], "By name: kafka, warehouse, registry."]
+    services: Annotated[dict[str, ServiceStatus], "By name: kafka, warehouse, registry, predict."]
     stages: Annotated[dict[str, StageStatusReport], "By name; empty where no line runs."]
+    telemetry: Annotated[
+        dict[str, str], "host:port of /metrics, /live and /ready, by process; empty where no line runs."
+    ]
 
 
 def stack_status(settings: Settings) -> StackStatus:
@@ -48,7 +52,7 @@ def stack_status(settings: Settings) -> StackStatus:
     paths = settings.paths()
     report = read_report(paths) if is_held(paths) else None
     processes = report["processes"] if report else {}
-    services = {name: _service(settings, name, processes.get(name)) for name in SERVICES}
+    services = {name: _service(settings, name, processes.get(name)) for name in LISTENERS}
     stages = {name: _stage(paths, name, processes[name]) for name in STAGES if name in processes}
     own = _memory(report["pid"], report["created_at"]) if report else 0
     shares = [part["memory_bytes"] for part in (*services.values(), *stages.values())]
@@ -58,6 +62,7 @@ def stack_status(settings: Settings) -> StackStatus:
         "memory_bytes": own + sum(shares),
         "services": services,
         "stages": stages,
+        "telemetry": addresses(paths) if report else {},
     }
 
 
@@ -66,6 +71,7 @@ def _service(settings: Settings, name: str, process: ProcessReport | None) -> Se
         "kafka": settings.kafka_client()["bootstrap.servers"],
         "registry": settings.registry_address(),
         "warehouse": settings.warehouse_address(),
+        "predict": settings.predict_address(),
     }
     idle = EXTERNAL if name in external_services(settings) else STOPPED
     return {

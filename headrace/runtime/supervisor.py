@@ -18,11 +18,16 @@ import psutil
 from headrace.core.child import Child
 from headrace.embedded.services import external_services, prepare_home, start_module, write_addresses
 from headrace.errors import HeadraceError, ServiceUnreachable
+from headrace.observability.counter_export import process_metrics
+from headrace.observability.endpoint import forget_addresses
 from headrace.observability.events import LeftoversBuried, ProcessKilled, StageStarted, StageStopped, emit
-from headrace.observability.logs import configure_logs
+from headrace.observability.health import tell_health
+from headrace.observability.log_export import process_logs
+from headrace.observability.process_use import watch_disk
 from headrace.runtime.home import SupervisorReport, bury_leftovers, locked_home, report_file, write_report
 from headrace.runtime.managed import ManagedProcess, ProcessState
-from headrace.runtime.plan import CHOICES, ProcessSpec, make_plan, parse_services, stop_order
+from headrace.runtime.plan import CHOICES, ProcessSpec, listening, make_plan, parse_services, stop_order
+from headrace.runtime.restore import check_whole
 from headrace.schemas.topics import SYSTEM_TOPICS
 from headrace.settings import Settings
 from headrace.transport.kafka import Topics
@@ -30,6 +35,8 @@ from headrace.transport.kafka import Topics
 TICK_SECS = 0.1
 # A service that dies this often before it ever was ready will not come: `up` gives up and says why.
 _DEATHS_AT_START = 3
+# So often the report's file gets a new time, from which the monitor sees that the supervisor lives.
+_ALIVE_SECS = 2.0
 
 Observer = Callable[[SupervisorReport], None]
 
@@ -88,6 +95,7 @@ class Supervisor:
         self.processes = {spec.name: ManagedProcess(spec, settings, start, monotonic) for spec in plan}
         self._order = [self.processes[spec.name] for spec in stop_order(plan)]
         self._written: SupervisorReport | None = None
+        self._alive_due = 0.0
 
     def run(self, stop: StopFlag) -> None:
         """Start, watch until a stop is wished, drain. Raises ServiceUnreachable if a service cannot start at all."""
@@ -165,25 +173,32 @@ class Supervisor:
             "phase": self._phase,
             "processes": {name: process.report() for name, process in self.processes.items()},
         }
+        tell_health(self._phase, 0)
         if report != self._written:
             write_report(self._paths, report)
             self._written = report
+        elif self._monotonic() >= self._alive_due:
+            self._alive_due = self._monotonic() + _ALIVE_SECS
+            os.utime(report_file(self._paths))
         self._observe(report)
 
 
 def supervise(settings: Settings, services: frozenset[str], observe: Observer, stop: StopFlag) -> None:
     """Run the line on this home until a stop is wished. Raises AlreadyRunning if the home is in use."""
     paths = settings.paths()
-    with locked_home(paths):
-        configure_logs(paths, "supervisor")
+    with locked_home(paths), process_logs(settings, "supervisor"):
+        check_whole(paths)
         if count := bury_leftovers(paths):
             emit(LeftoversBuried(count=count))
         prepare_home(paths)
         for stale in (paths.run / "stages").glob("*.json"):
             stale.unlink()
-        write_addresses(settings, services - external_services(settings))
+        write_addresses(settings, listening(settings, services))
+        forget_addresses(paths)
         emit(StageStarted(stage="supervisor"))
-        Supervisor(settings, make_plan(settings, services), observe).run(stop)
+        with process_metrics(settings, "supervisor"):
+            watch_disk(paths.home)
+            Supervisor(settings, make_plan(settings, services), observe).run(stop)
         emit(StageStopped(stage="supervisor"))
 
 

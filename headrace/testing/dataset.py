@@ -7,12 +7,14 @@ from uuid import uuid4
 
 import polars as pl
 
+from headrace.core.identity import trace_id
+from headrace.observability.propagation import traceparent
 from headrace.schemas.codec import encode, polars_schema
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.schemas.registry import Registry
 from headrace.schemas.topics import dataset_topics
 from headrace.settings import Settings
-from headrace.transport.kafka import Topics, TransactionalWriter
+from headrace.transport.kafka import Headers, Topics, TransactionalWriter
 from headrace.transport.warehouse import Warehouse
 
 FILE = "0123456789abcdef"
@@ -43,17 +45,27 @@ class Dataset:
         self.registry.close()
 
     def publish(
-        self, rows: int, *, abort: bool = False, schema: RecordSchema | None = None, partition: int = 0
+        self,
+        rows: int,
+        *,
+        abort: bool = False,
+        schema: RecordSchema | None = None,
+        partition: int = 0,
+        file: str = FILE,
+        span: str = "",
     ) -> None:
-        """Write rows in one transaction."""
+        """Write rows in one transaction; `span` is the one that their trace context names."""
         chosen = schema or self.schema
         schema_id = self.registry.register(f"{self.name}.valid-value", chosen.text())
         numbers = pl.int_range(self.rows, self.rows + rows, dtype=pl.Int64, eager=True)
         columns = {item.name: numbers for item in chosen.data_fields} | {"_row": numbers}
-        frame = pl.DataFrame(columns | {"_file": [FILE] * rows}).select(item.name for item in chosen.fields)
+        frame = pl.DataFrame(columns | {"_file": [file] * rows}).select(item.name for item in chosen.fields)
         messages = encode(frame.cast(dict(polars_schema(chosen))), chosen, schema_id)  # type: ignore[arg-type]
         self.writer.begin()
-        self.writer.write(f"{self.name}.valid", messages, partition=partition)
+        headers: Headers | None = None
+        if span:
+            headers = [("traceparent", traceparent(trace_id(self.name, file), span).encode())]
+        self.writer.write(f"{self.name}.valid", messages, partition=partition, headers=headers)
         if abort:
             self.writer.abort()
         else:

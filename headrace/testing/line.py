@@ -25,6 +25,7 @@ from headrace.runtime.home import read_report
 from headrace.runtime.status import stack_status
 from headrace.schemas.ledger import receipt
 from headrace.settings import Settings
+from headrace.testing.commands import run_command
 
 # Root passes over file permissions; a line that tests start must not.
 AS_PERMITTED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
@@ -95,13 +96,18 @@ class RunningLine:
                 self._temporary.cleanup()
 
     def headrace(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a headrace command on this home; raises RuntimeError with its output if it fails and `check` is set."""
-        done = subprocess.run(
-            [*HEADRACE, *arguments], env=self.environment, capture_output=True, text=True, check=False
+        """Run a headrace command on this home, within this process.
+
+        Raises RuntimeError with its output if it fails and `check` is set.
+        """
+        return _checked(run_command(arguments, self.environment), check=check)
+
+    def process(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a headrace command on this home as a process of its own, as a shell does; for the rest as `headrace`."""
+        command = [*HEADRACE, *arguments]
+        return _checked(
+            subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False), check=check
         )
-        if check and done.returncode:
-            raise RuntimeError(f"headrace {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-        return done
 
     def status(self) -> dict[str, Any]:
         """Return what `headrace status --json` says, without a process for each look."""
@@ -177,6 +183,12 @@ class RunningLine:
     def column(self, query: str) -> list[str]:
         """Return a one-column query's values as text."""
         return self.value(query).splitlines()
+
+
+def _checked(done: subprocess.CompletedProcess[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+    if check and done.returncode:
+        raise RuntimeError(f"{' '.join(done.args)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
 
 
 def permissions_need_help() -> bool:

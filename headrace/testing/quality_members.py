@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from headrace.core.identity import stable_slot
+from headrace.runtime.plan import STAGES
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore
 from headrace.schemas.registry import Registry
@@ -24,10 +25,10 @@ HOUR = 3600
 _LEAST_BYTES = 20
 
 
-def start_member(settings: Settings, slot: int) -> subprocess.Popen[bytes]:
-    """Start the quality app of a slot."""
+def start_member(settings: Settings, slot: int, stage: str = "quality") -> subprocess.Popen[bytes]:
+    """Start the quality app, or another stage, of a slot."""
     environment = os.environ | {"HEADRACE_HOME": str(settings.home)}
-    command = [sys.executable, "-m", "headrace.stream_processors.quality_app", "--slot", str(slot)]
+    command = [sys.executable, "-m", STAGES[stage], "--slot", str(slot)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
 
 

@@ -20,7 +20,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from headrace.errors import ProducerFenced, ServiceUnreachable, TransactionFailed
+from headrace.observability.events import emit
 from headrace.observability.logs import LIBRDKAFKA
+from headrace.observability.metric_events import TransactionCommitted
 from headrace.schemas.topics import MAX_MESSAGE_BYTES, TopicSpec
 
 TRANSACTION_TIMEOUT_MS = 15_000
@@ -112,6 +114,7 @@ class TransactionalWriter:
 
     def __init__(self, client: Mapping[str, str], transactional_id: str) -> None:
         self.transactional_id = transactional_id
+        self._begun_at = 0.0
         self._producer = Producer(
             producer_config(client)
             | {
@@ -125,6 +128,7 @@ class TransactionalWriter:
     def begin(self) -> None:
         """Open a transaction. Does not block."""
         self._call("begin", self._producer.begin_transaction)
+        self._begun_at = time.monotonic()
 
     def write(
         self,
@@ -155,6 +159,7 @@ class TransactionalWriter:
         """
         self._call("flush", self._producer.flush, _CALL_SECS)
         self._call("commit", self._producer.commit_transaction, _CALL_SECS)
+        emit(TransactionCommitted(seconds=time.monotonic() - self._begun_at))
 
     def abort(self) -> None:
         """Give the open transaction up. librdkafka wants one delivery acknowledged before it (its issue 4849)."""

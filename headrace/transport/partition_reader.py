@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from confluent_kafka.cimpl import Message
 
 from headrace.errors import ServiceUnreachable
-from headrace.transport.kafka import consumer_config
+from headrace.transport.kafka import TransactionalWriter, consumer_config
 
 _CALL_SECS = 10.0
 _LIBRDKAFKA_LOG = logging.getLogger("headrace.librdkafka")
@@ -96,11 +96,15 @@ class Poll:
 
 
 class PartitionReader:
-    """Reads committed messages of the partitions it was told to start. Not for use from several threads."""
+    """Reads committed messages of the partitions it was told to start. Not for use from several threads.
 
-    def __init__(self, client: Mapping[str, str], group: str) -> None:
+    `settings` are librdkafka's, for readers that need other queues than the sink does.
+    """
+
+    def __init__(self, client: Mapping[str, str], group: str, **settings: Any) -> None:
         self._address = client["bootstrap.servers"]
-        self._consumer = Consumer(consumer_config(client, **{"group.id": group, "enable.partition.eof": True}))
+        overrides = settings | {"group.id": group, "enable.partition.eof": True}
+        self._consumer = Consumer(consumer_config(client, **overrides))
         # Questions have a connection of their own: behind a waiting fetch each would take up to fetch.wait.max.ms.
         config: dict[str, Any] = {**client, "logger": _LIBRDKAFKA_LOG}
         self._admin = AdminClient(config)
@@ -145,10 +149,18 @@ class PartitionReader:
         if positions:
             self._ask(self._consumer.commit, offsets=positions, asynchronous=not wait)
 
+    def record_in(self, writer: TransactionalWriter, offsets: Mapping[Place, int]) -> None:
+        """Put the next offsets to read into a writer's open transaction; raises TransactionFailed."""
+        writer.send_offsets([TopicPartition(*place, offset) for place, offset in offsets.items()], self._consumer)
+
     def start(self, place: Place, offset: int) -> None:
         """Read a partition from an offset on."""
         self._started.add(place)
         self._ask(self._consumer.incremental_assign, [TopicPartition(*place, offset)])
+
+    def reads(self, place: Place) -> bool:
+        """Return True for a partition that is being read."""
+        return place in self._started
 
     def stop(self, place: Place) -> None:
         """Read a partition no more; messages fetched already are not given out."""

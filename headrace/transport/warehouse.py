@@ -13,6 +13,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 
 from headrace.errors import HeadraceError, ServiceUnreachable, WarehouseRefused
 from headrace.settings import LOOPBACK, Settings, without_credentials
+from headrace.transport.replicas import replicated
 
 T = TypeVar("T")
 
@@ -68,7 +69,9 @@ class Warehouse:
         self.close()
 
     def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
-        """Run a statement that gives no rows."""
+        """Run a statement that gives no rows; what it creates is replicated if the settings say so."""
+        if self._settings.warehouse_replicated:
+            statement = replicated(statement)
         self._call(lambda client: client.command(statement, parameters=dict(parameters or {})))
 
     def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:

@@ -6,14 +6,15 @@ It reads quality.alerts, delivers, and commits after that: at least once. It wri
 import signal
 import sys
 import threading
+import time
 from contextlib import closing
 
 from headrace.core.child import EXIT_TERMINAL
 from headrace.errors import HeadraceError, Terminal
-from headrace.observability.counter_export import Counters
 from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
-from headrace.observability.logs import configure_logs
+from headrace.observability.metric_events import BatchDone
 from headrace.observability.status import StageStatus
+from headrace.observability.telemetry import telemetry
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import read_system, schema_id_of
 from headrace.settings import Settings
@@ -49,6 +50,7 @@ def follow(settings: Settings, target: Target, stop: threading.Event) -> None:
 
 def _step(consumer: GroupConsumer, writer: TransactionalWriter, registry: Registry, teller: Teller) -> None:
     batch = consumer.poll(_BATCH, _POLL_SECS)
+    started = time.monotonic()
     for run in batch.runs:
         for message in run.messages:
             value = message.value()
@@ -61,6 +63,7 @@ def _step(consumer: GroupConsumer, writer: TransactionalWriter, registry: Regist
         writer.begin()
         consumer.commit_through(writer, batch)
         writer.commit()
+        emit(BatchDone(rows=batch.rows, size=batch.size, seconds=time.monotonic() - started))
 
 
 def _from_the_start(_place: Place) -> None:
@@ -70,7 +73,6 @@ def _from_the_start(_place: Place) -> None:
 def main() -> None:
     """Run until SIGTERM; exit with 78 on an error that a restart cannot mend, like a wrong notify.yaml."""
     settings, stop = Settings(), threading.Event()
-    configure_logs(settings.paths(), STAGE)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     failed: list[HeadraceError] = []
@@ -82,7 +84,7 @@ def main() -> None:
             failed.append(error)
             stop.set()
 
-    with closing(Counters(STAGE)):
+    with telemetry(settings, STAGE):
         try:
             targets = read_targets(settings.paths().notify.read_text(encoding="utf-8"))
         except HeadraceError as error:
@@ -98,9 +100,9 @@ def main() -> None:
         for thread in threads:
             thread.join()
         status.update(state="stopped")
-    for one in failed:
-        emit(StageFailed(stage=STAGE, error=str(one), hint=one.hint))
-    emit(StageStopped(stage=STAGE))
+        for one in failed:
+            emit(StageFailed(stage=STAGE, error=str(one), hint=one.hint))
+        emit(StageStopped(stage=STAGE))
     sys.exit(EXIT_TERMINAL if any(isinstance(one, Terminal) for one in failed) else 1 if failed else 0)
 
 

@@ -45,12 +45,14 @@ class Scope(StrEnum):
 
     `window`: the rows of a window, on both clocks. `arrival`: what only windows of arrival know. `file`: whole files,
     told in the window of arrival in which their receipts came. `both`: the rows of a window, and whole files, exactly.
+    `learner`: what a learner found of a window's records, or told in a window of arrival (`checks.learned`).
     """
 
     WINDOW = "window"
     ARRIVAL = "arrival"
     FILE = "file"
     BOTH = "both"
+    LEARNER = "learner"
 
 
 class FieldFigure(StrEnum):
@@ -165,6 +167,10 @@ class Check(ABC):
     def cells(self, rule: CheckRule, batch: pl.DataFrame) -> Mapping[int, Mapping[str, Cell]]:
         """Return the cells of a batch by window start, for figures that are no sums. `batch` has the column WINDOW."""
         return {}
+
+    def owner(self, rule: CheckRule) -> str:
+        """Return whose figures and cells the verdict reads: the rule's own, by default."""
+        return rule.id
 
     def reads(self, rule: CheckRule) -> Mapping[str, frozenset[FieldFigure]]:
         """Return the profile figures that the verdict reads, by field."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from headrace.schemas.contract_budget import LEAST_CHANCE
 
-__all__ = ["CHANCE", "LEAST_CHANCE", "chi_square_above", "deviations", "poisson_above"]
+__all__ = ["CHANCE", "LEAST_CHANCE", "binomial_above", "chi_square_above", "deviations", "poisson_above"]
 
 CHANCE: Final = 1e-4
 """What a rule is given where the contract names no budget: one stable window in ten thousand."""
@@ -44,6 +44,26 @@ def poisson_above(mean: float, chance: float) -> int:
         count += 1
         term *= mean / count
         left -= term
+    return count
+
+
+def binomial_above(rows: int, share: float, chance: float) -> int:
+    """Return the count that independent rows, each hit with this share, pass with at most this chance.
+
+    >>> binomial_above(72, 0.5, 1e-4), binomial_above(10, 0.05, 1e-4), binomial_above(5, 1.0, 1e-4)
+    (52, 4, 5)
+    """
+    if not 0.0 < share < 1.0:
+        return rows if share >= 1.0 else 0
+    if rows > _MOST_SUMMED:
+        spread = math.sqrt(rows * share * (1.0 - share))
+        return min(rows, math.ceil(rows * share + _NORMAL.inv_cdf(1 - chance) * spread + 3))
+    term, odds = rows * math.log1p(-share), math.log(share) - math.log1p(-share)
+    left, count = 1.0 - math.exp(term), 0
+    while left > chance and count < rows:
+        term += math.log((rows - count) / (count + 1)) + odds
+        count += 1
+        left -= math.exp(term)
     return count
 
 

@@ -255,6 +255,16 @@ _PLAIN: Mapping[str, tuple[str, str, str]] = {
         "Collect more from the segments named.",
     ),
     "silent_source": ("silent_source", "A source has stopped sending.", "Ask its owner; restart its upload."),
+    "anomaly_share": (
+        "anomalous_records",
+        "Records are unlike what came before{place}: an event, or an instrument that fails.",
+        "Look at the rows named; if the instrument is sound, record the event that explains them.",
+    ),
+    "model_drift": (
+        "model_drift",
+        "What the model learned holds less{place}: the process changed, or a feature is wrong there.",
+        "Compare the rows named with earlier ones; headrace learn status shows which model leads now.",
+    ),
     "pii_leak": (
         "personal_data",
         "People's data is in a field that does not say so.",

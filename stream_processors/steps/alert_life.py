@@ -5,10 +5,10 @@ that was stepped before changes nothing, and a revision of a closed window is no
 changes no earlier transition.
 """
 
-import hashlib
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from headrace.core.identity import digest_of
 from headrace.core.vocabulary import AlertState
 from headrace.stream_processors.checks.base import Outcome
 
@@ -103,13 +103,9 @@ def _changed(state: LifeState, life: Life) -> LifeState:
 
 def subject_of(dataset: str, rule: str, where: str) -> str:
     """Return the id that all transitions of one alert share; `where` is a clock or a file's id."""
-    return _digest(dataset, rule, where)
+    return digest_of(dataset, rule, where)
 
 
 def transition_id(subject: str, start: int, state: AlertState) -> str:
     """Return the id of one transition: the same finding has the same id, so a repeat overwrites."""
-    return _digest(subject, str(start), state.value)
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return digest_of(subject, str(start), state.value)

@@ -89,7 +89,7 @@ def rules_of_files(rules: Sequence[CheckRule]) -> list[CheckRule]:
     found = []
     for rule in rules:
         try:
-            if check_named(rule.check).scope is not Scope.WINDOW:
+            if check_named(rule.check).scope not in {Scope.WINDOW, Scope.LEARNER}:
                 found.append(rule)
         except Exception:  # noqa: S112 - a check may be anybody's code; `evaluate` loads it too, and tells what it raised
             continue

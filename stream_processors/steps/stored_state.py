@@ -63,12 +63,14 @@ def keeps_own_figures(check: Check, rule: CheckRule) -> bool:
 
 def needs_state(check: Check, rule: CheckRule) -> bool:
     """Return True for a check whose verdict takes figures that no SQL gives."""
+    if check.owner(rule) != rule.id:
+        return True
     return check.sql(rule) is None and (keeps_own_figures(check, rule) or bool(check.reads(rule)))
 
 
 def owners_of(check: Check, rule: CheckRule) -> set[str]:
     """Return whose cells a verdict of the rule reads."""
-    return {rule.id, *map(field_owner, check.reads(rule))}
+    return {check.owner(rule), *map(field_owner, check.reads(rule))}
 
 
 def same_figures(rule: CheckRule, other: CheckRule | None) -> bool:

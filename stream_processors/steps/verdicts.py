@@ -10,6 +10,7 @@ from typing import Any, Final
 from headrace.schemas.check_catalog import check_named
 from headrace.schemas.check_rules import CheckRule
 from headrace.stream_processors.checks.base import Check, Outcome, Scope, Verdict, View, not_checked
+from headrace.stream_processors.checks.learned import behind
 from headrace.stream_processors.sketches.base import Cell
 from headrace.stream_processors.steps.file_facts import both, verdict_of_files
 from headrace.stream_processors.steps.score import Judged
@@ -40,27 +41,33 @@ class Known:
 class Evaluated:
     """The verdicts of a window in the contract's order; `demands` their sentences, `failures` of checks by rule.
 
-    `idle` are rules that had nothing to look at in this window, so that it says nothing that they have no verdict.
+    `idle` are rules that had nothing to look at in this window, so that it says nothing that they have no verdict;
+    `waiting` those whose learner has not come to all of its records yet.
     """
 
     judged: tuple[Judged, ...]
     demands: Mapping[str, str]
     failures: Mapping[str, str]
     idle: frozenset[str] = frozenset()
+    waiting: frozenset[str] = frozenset()
 
 
 def evaluate(rules: Sequence[CheckRule], state: WindowState, start: int, end: int, known: Known) -> Evaluated:
     """Return the verdict of every rule on a window; `start` and `end` are in seconds since 1970."""
-    judged, demands, failures, idle = [], {}, {}, set()
+    judged, demands, failures, idle, waiting = [], {}, {}, set(), set()
     for rule in rules:
         try:
             check = check_named(rule.check)
             demands[rule.id] = check.sentence(rule)
             if rule.id in known.problems:
                 raise ValueError(known.problems[rule.id])
-            if _has_nothing_to_see(check, state, known):
+            if _has_nothing_to_see(check, rule, state, known):
                 idle.add(rule.id)
-            verdict = _verdict(check, rule, state, start, end, known)
+            if known.clock == EVENT_CLOCK and (why := learner_behind(rule, state)):
+                waiting.add(rule.id)
+                verdict = not_checked(why, state.rows)
+            else:
+                verdict = _verdict(check, rule, state, start, end, known)
         except Exception as error:  # a check may be anybody's code: whatever it raises is told, and never a pass
             failures[rule.id] = f"{type(error).__name__}: {error}"
             verdict = not_checked(f"the check {rule.check} {_EXPECTED}: {failures[rule.id]}", state.rows)
@@ -69,11 +76,21 @@ def evaluate(rules: Sequence[CheckRule], state: WindowState, start: int, end: in
             verdict = not_checked(f"the check {rule.check} {_EXPECTED}: {failures[rule.id]}", state.rows)
         judged.append(Judged(rule, verdict))
         demands.setdefault(rule.id, rule.description or rule.check)
-    return Evaluated(tuple(judged), demands, failures, frozenset(idle))
+    return Evaluated(tuple(judged), demands, failures, frozenset(idle | waiting), frozenset(waiting))
 
 
-def _has_nothing_to_see(check: Check, state: WindowState, known: Known) -> bool:
+def learner_behind(rule: CheckRule, state: WindowState) -> str:
+    """Return how far a rule's learner has come in a window of event time; "" if it is through, or no rule of one."""
+    check = check_named(rule.check)
+    if check.scope is not Scope.LEARNER:
+        return ""
+    return behind(rule.parameters["learner"], state.counts.get(check.owner(rule), {}), state.rows - state.rejected)
+
+
+def _has_nothing_to_see(check: Check, rule: CheckRule, state: WindowState, known: Known) -> bool:
     """Return True for a window that a check cannot say anything of, whatever the data are."""
+    if check.scope is Scope.LEARNER:
+        return state.rows == state.rejected and check.owner(rule) not in state.counts
     if check.scope is Scope.FILE:
         return known.clock == EVENT_CLOCK or (known.clock == ARRIVAL_CLOCK and not state.receipts)
     return not state.rows or (check.scope is Scope.ARRIVAL and known.clock == EVENT_CLOCK)
@@ -96,8 +113,8 @@ def _of_rows(check: Check, rule: CheckRule, state: WindowState, start: int, end:
         start=start,
         end=end,
         rows=state.rows,
-        counts=state.counts.get(rule.id, {}),
-        cells=state.cells_of(rule.id),
+        counts=state.counts.get(check.owner(rule), {}),
+        cells=state.cells_of(check.owner(rule)),
         fields=read_fields(check, rule, state),
         history=known.history.get(rule.id, ()),
         reference=known.references.get(rule.id),

@@ -57,10 +57,15 @@ class Teller:
 def step_window(
     lives: Lives, closed: Closed, state: WindowState, evaluated: Evaluated, life: Life, teller: Teller
 ) -> tuple[Lives, list[dict[str, Any]]]:
-    """Return the lives after one more closed window, and the alerts to publish. A window that was stepped adds none."""
+    """Return the lives after one more closed window, and the alerts to publish. A window that was stepped adds none.
+
+    Rules that wait for their learner are left as they are.
+    """
     after, alerts = dict(lives), []
     # The strongest finding is told first; sorting leaves the others in the contract's order.
     for one in sorted(evaluated.judged, key=lambda one: -effect_of(seen(one)) if failed(one) else 0.0):
+        if one.rule.id in evaluated.waiting:
+            continue
         after[one.rule.id], told = _stepped(lives.get(one.rule.id), one.verdict.outcome, closed, life)
         if told is not None:
             alerts.append(_rule_alert(one, told, after[one.rule.id], closed, state, evaluated, teller))
@@ -79,6 +84,24 @@ def step_window(
             if gone.state.open:
                 alerts.append(_gone_alert(rule, gone, closed, state, teller))
     return after, alerts
+
+
+def step_learned(
+    rules: Collection[str],
+    lives: Lives,
+    closed: Closed,
+    state: WindowState,
+    evaluated: Evaluated,
+    life: Life,
+    teller: Teller,
+) -> tuple[Lives, list[dict[str, Any]]]:
+    """Return the lives after a window that was closed before, of rules whose learner has come through it since."""
+    mine = {**evaluated.demands}, {name: why for name, why in evaluated.failures.items() if name in rules}
+    judged = tuple(one for one in evaluated.judged if one.rule.id in rules)
+    subjects = {*rules, *(f"{CHECK_FAILED}:{rule}" for rule in rules)}
+    own = {name: lived for name, lived in lives.items() if name in subjects}
+    after, alerts = step_window(own, closed, state, Evaluated(judged, *mine), life, teller)
+    return lives | after, alerts
 
 
 def _stepped(lived: Lived | None, outcome: Outcome, closed: Closed, life: Life) -> tuple[Lived, AlertState | None]:

@@ -1,6 +1,7 @@
 """The reference page misses nothing: what it must have is looked for in the sources, not where its maker looks."""
 
 import ast
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ import click
 import pytest
 
 from headrace.cli import COMMANDS, headrace
+from headrace.cli.event_page import PAGE, event_kinds, event_page
 from headrace.cli.json_shapes import Shape, shapes
-from headrace.cli.reference import event_kinds, message_names, reference
+from headrace.cli.reference import message_names, reference
 from headrace.cli.table_pages import stored
+from headrace.observability.log_lines import KEYS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("headrace", "producers", "schemas", "stream_processors", "sinks", "observability")
@@ -36,15 +39,29 @@ def event_classes() -> Iterator[ast.ClassDef]:
                     yield node
 
 
-def test_every_event_and_its_counter_is_on_the_reference_page(page: str) -> None:
-    classes = {node.name: ast.unparse(node) for node in event_classes()}
-    assert len(classes) > 45
-    rows = section(page, "Events and metrics")
-    assert [name for name in classes if f"`{name}`" not in rows] == []
-    metrics = {found[1] for text in classes.values() if (found := re.search(r"metric: .* = '(\w+)'", text))}
-    assert len(metrics) > 25
-    assert [name for name in metrics if f"`{name}" not in rows] == []
+def test_page_of_events_is_what_the_code_says() -> None:
+    assert (ROOT / PAGE).read_text() == event_page(), "run make docs"
+
+
+def test_every_event_its_fields_and_its_counter_are_on_the_page_of_events_and_nothing_else_is() -> None:
+    told = {part.split("`")[0]: part for part in event_page().split("\n### `")[1:]}
+    classes = {node.name: node for node in event_classes()}
+    assert len(classes) > 60
     assert set(event_kinds()) == set(classes)
+    assert len(told) == len(classes)
+    for name, node in classes.items():
+        text = told["".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")]
+        own = [part for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
+        fields = [part.target.id for part in own if "ClassVar" not in ast.unparse(part.annotation)]  # type: ignore[union-attr]
+        assert re.findall(r"`(\w+)` \(", text.split("Fields: ")[-1]) == fields, name
+        for part in own:
+            if part.value is not None and ast.unparse(part.target) in {"metric", "text"}:
+                assert f"`{ast.literal_eval(part.value)}" in text, name
+
+
+def test_no_field_of_an_event_has_the_name_of_a_key_that_means_something_else_in_every_line() -> None:
+    fields = {field.name for kind in event_kinds().values() for field in dataclasses.fields(kind)}
+    assert fields & KEYS == {"dataset", "file", "process", "stage", "repeated"}
 
 
 def test_every_message_and_its_fields_are_on_the_reference_page(page: str) -> None:

@@ -15,6 +15,7 @@ from headrace.schemas.check_rules import Bounds, CheckRule
 from headrace.schemas.expression import KIND_OF
 from headrace.stream_processors.checks import facts
 from headrace.stream_processors.checks.base import ARRIVED, SCHEMA_ID, WINDOW, Check, Outcome, Verdict
+from headrace.stream_processors.sketches.moments import Moments
 from headrace.testing.check_views import views_of
 from headrace.testing.flight_checks import with_keys
 from headrace.testing.real_rows import as_batch, real_records
@@ -79,6 +80,19 @@ def turned_round(rows: pl.DataFrame) -> pl.DataFrame:
 
 def told(name: str, value: Any) -> dict[str, Any]:
     return {"facts": {name: value}}
+
+
+def found(anomalous: int) -> dict[str, Any]:
+    """Return what a learner tells of the day: so many of its 800 records are anomalous."""
+    weights = {"scored_weight": 800_000, "anomalous_weight": 1_000 * anomalous}
+    return {"counts": {"seen": 800, "scored": 800, "anomalous": anomalous} | weights}
+
+
+def lost(mean: float) -> dict[str, Any]:
+    """Return what a learner tells of a day on which it lost so much a record, after days on which it lost about 15."""
+    history = [(START - day * DAY, 15.0 + day % 3) for day in range(20, 0, -1)]
+    cells = {"loss": Moments(800, mean, 800 * 400.0)}
+    return {"counts": {"seen": 800, "loss_weight": 800_000}, "cells": cells, "history": history}
 
 
 @cache
@@ -174,6 +188,8 @@ FAULTS = [
         {"history": [(n, 870.0 + n % 3) for n in range(24)]},
     ),
     Fault(rule("pii_leak", "tailnum"), some(tailnum="jo@example.org")),
+    Fault(rule("anomaly_share", learner="odd"), untouched, found(10), found(200)),
+    Fault(rule("model_drift", learner="late"), untouched, lost(15.0), lost(24.0)),
 ]
 
 
@@ -217,4 +233,4 @@ def test_no_installed_check_is_without_page_laws_or_fault() -> None:
         "no fault in real data (FAULTS of this file)": installed - {one.rule.check for one in FAULTS},
     }
     assert {why: names for why, names in gaps.items() if names} == {}
-    assert len(installed) >= 42
+    assert len(installed) >= 44

@@ -22,8 +22,14 @@ CELLS: Mapping[FieldFigure, Any] = {
     FieldFigure.MOMENTS: Moments,
     FieldFigure.QUANTILES: Quantiles,
 }
-# They compare with earlier windows, or with another dataset, which the engine fetches.
-NOT_ALONE = {"usual_volume", "usual_airlines", "destination_is_an_airport"}
+# They compare with earlier windows, or with another dataset, which the engine fetches, or with what a learner found.
+NOT_ALONE = {
+    "usual_volume",
+    "usual_airlines",
+    "destination_is_an_airport",
+    "weather_unlike_before",
+    "delays_predicted_as_before",
+}
 EXPECTED = {
     "flights": {
         # 2013-11-29 after Thanksgiving; the last day of UTC, which the file has four hours of.

@@ -8,11 +8,19 @@ import pytest
 from headrace.cli.json_shapes import ARRAY, LINES, shapes
 from headrace.cli.table_pages import stored
 from headrace.core.child import wait_until
+from headrace.schemas.learner_store import learner_path
 from headrace.testing.line import RunningLine
 from headrace.testing.shapes import differences
 
 pytestmark = pytest.mark.stack
 DATASET = "shaped"
+LEARNER = "shaped_odd"
+YAML = f"""name: {LEARNER}
+dataset: {DATASET}
+task: anomaly
+features: [value]
+models: [{{model: robust_z}}]
+"""
 
 
 HEAD = "at,site,value,note\n"
@@ -29,6 +37,11 @@ ARGUMENTS = {
     "profile --json": ("profile", DATASET, "--last", "P1D"),
     "advice --json": ("advice", DATASET),
     "check --json": ("check", DATASET),
+    "trace --json": ("trace", f"{DATASET}/first.csv:3"),
+    "logs --json": ("logs", "--stage", "judge"),
+    "learn status --json": ("learn", "status"),
+    "learn models --json": ("learn", "models", LEARNER),
+    "learn show --json": ("learn", "show", LEARNER),
     "contract lint --json": ("contract", "lint", "CONTRACT", "BAD_CONTRACT"),
     "contract diff --json": ("contract", "diff", "CONTRACT", "OTHER_CONTRACT"),
     "contract show --json": ("contract", "show", DATASET),
@@ -44,6 +57,9 @@ def shaped(line: RunningLine, tmp_path_factory: pytest.TempPathFactory) -> dict[
     rest = HEAD + "".join(reading(hour, row) for hour in range(48, 60) for row in range(60)) + "x,y\n" * 99
     for name, text in zip(files, (first, rest, HEAD + reading(1, 1)), strict=True):
         Path(files[name]).write_text(text)
+    learner = learner_path(line.settings.paths(), LEARNER)
+    learner.parent.mkdir(exist_ok=True)
+    learner.write_text(YAML)
     line.headrace("drop", files["FIRST"], "--dataset", DATASET, "--wait")
     line.headrace("drop", files["SECOND"], "--dataset", DATASET, "--wait")
     line.headrace("alerts", "silence", "some_rule", "--dataset", DATASET, "--for", "1h", "--why", "a test")
@@ -51,6 +67,8 @@ def shaped(line: RunningLine, tmp_path_factory: pytest.TempPathFactory) -> dict[
     assert wait_until(lambda: line.value(closed) == "1", 60)
     assert wait_until(lambda: bool(line.headrace("alerts", "--dataset", DATASET, "--json").stdout), 60, every_secs=0.5)
     assert wait_until(lambda: line.headrace("advice", DATASET, "--json").stdout != "[]\n", 60, every_secs=0.5)
+    told = f"SELECT count() > 0 FROM headrace.model_metrics WHERE learner = '{LEARNER}'"
+    assert wait_until(lambda: line.value(told) == "1", 60, every_secs=0.5)
     contract = Path(line.settings.paths().contracts / f"{DATASET}.odcs.yaml")
     changed = {
         "OTHER_CONTRACT": ("name: note", "name: remark"),

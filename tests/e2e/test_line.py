@@ -35,10 +35,10 @@ def test_csv_never_seen_before_ends_with_a_balanced_receipt_and_a_queryable_tabl
 ) -> None:
     file = tmp_path / "cities.csv"
     file.write_text(CITIES, encoding="utf-8")
-    done = line.headrace("drop", str(file), "--dataset", "cities", "--wait", "--json")
+    done = line.process("drop", str(file), "--dataset", "cities", "--wait", "--json")
     receipt = json.loads(done.stdout)
     assert (receipt["state"], receipt["rows_read"], receipt["rows_stored"]) == ("balanced", 3, 3)
-    printed = line.headrace(
+    printed = line.process(
         "sql", "SELECT city_name, inhabitants FROM headrace.cities ORDER BY inhabitants DESC LIMIT 1"
     )
     assert "Zürich" in printed.stdout
@@ -116,7 +116,45 @@ def test_one_trace_leads_from_the_file_to_the_table(line: RunningLine, tmp_path:
     printed = line.headrace("trace", "traced.csv:1").stdout
     assert all(name in printed for name in wanted)
     assert "row 1: in headrace.traced, from traced.valid partition 0 offset" in printed
+    assert re.search(r"judged +[\d:.]+  \+\d+\.\d{3} s", printed), printed
     assert f"row 1: line 3, bytes 8-11 of done/traced/{receipt['sha256'][:12]}-traced.csv" in printed
+
+
+def test_trace_of_a_row_is_exported_as_otlp_json(line: RunningLine, tmp_path: Path) -> None:
+    file = tmp_path / "exported.csv"
+    file.write_text("a,b\n1,2\n3,4\n")
+    receipt = json.loads(line.headrace("drop", str(file), "--dataset", "exported", "--wait", "--json").stdout)
+
+    def spans() -> dict[str, Any]:
+        told = json.loads(line.process("trace", "exported.csv:1", "--json").stdout)
+        scopes = [scope for resource in told["resourceSpans"] for scope in resource["scopeSpans"]]
+        return {span["name"]: span for scope in scopes for span in scope["spans"]}
+
+    wanted = {"file", "read", "publish", "judge", "store", "receipt", "row"}
+    assert wait_until(lambda: wanted <= set(spans()), 30, every_secs=0.5), spans()
+    found = spans()
+    assert {span["traceId"] for span in found.values()} == {receipt["trace_id"]}
+    assert found["row"]["parentSpanId"] == found["file"]["spanId"]
+    assert [event["name"] for event in found["row"]["events"]][:3] == ["closed", "claimed", "read"]
+    kinds = {name: found[name].get("kind") for name in ("publish", "judge", "store")}
+    assert kinds == {"publish": 4, "judge": 5, "store": 3}
+    stored = {one["key"]: one["value"] for one in found["store"]["attributes"]}
+    assert stored["db.collection.name"] == {"stringValue": "exported"}
+    assert stored["headrace.last_offset"]["intValue"] == "1"
+    refused = line.headrace("trace", "exported.csv", "--export", check=False)
+    assert refused.returncode != 0
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in refused.stdout + refused.stderr
+
+
+def test_alert_leads_to_the_trace_of_its_file(line: RunningLine, tmp_path: Path) -> None:
+    file = tmp_path / "alerted.csv"
+    file.write_text("a,b\n1,2\n" + "3\n" * 5)
+    receipt = json.loads(line.headrace("drop", str(file), "--dataset", "alerted", "--wait", "--json").stdout)
+    query = "SELECT alert_id FROM headrace.alerts WHERE dataset = 'alerted' LIMIT 1"
+    assert wait_until(lambda: bool(line.value(query)), 30)
+    printed = line.headrace("trace", "alert", line.value(query)).stdout
+    assert receipt["trace_id"] in printed
+    assert f"alert {line.value(query)}: " in printed
 
 
 def test_damaged_file_raises_an_alert_that_any_consumer_can_read(line: RunningLine, tmp_path: Path) -> None:
@@ -170,7 +208,7 @@ def test_what_a_person_sees_of_quarantined_rows_is_their_fields_or_their_line(li
 
 
 def test_refused_sql_is_short(line: RunningLine) -> None:
-    refused = line.headrace("sql", "SELCT 1", check=False)
+    refused = line.process("sql", "SELCT 1", check=False)
     assert refused.returncode == 1
     assert "Code: 62" in refused.stderr
     assert "position 1" in refused.stderr
@@ -197,7 +235,7 @@ def test_status_shows_every_service_and_stage_with_its_memory(line: RunningLine)
 
 
 def test_second_up_on_the_same_home_is_refused_in_one_line(line: RunningLine) -> None:
-    again = line.headrace("up", "--detach", "--ports", "auto", check=False)
+    again = line.process("up", "--detach", "--ports", "auto", check=False)
     assert again.returncode == 1
     assert "already runs" in again.stderr
     assert len(again.stderr.strip().splitlines()) <= 2

@@ -1,11 +1,16 @@
-"""A dataset's partitions are raised between two files: nothing is lost, and each file keeps its order."""
+"""Partitions are raised between two files, and second processes take a share of them: nothing is lost or doubled."""
 
+import json
 import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from headrace.core.child import wait_until
 from headrace.testing.line import RunningLine
+from headrace.testing.quality_members import end, start_member
 from headrace.transport.kafka import Topics
 
 pytestmark = pytest.mark.stack
@@ -65,3 +70,46 @@ def test_partitions_are_raised_between_files_never_lowered_and_order_holds_withi
         "FROM headrace.spread) WHERE _row != previous + 1"
     )
     assert line.value(order) == "0", "rows of a file keep its order"
+
+
+@contextmanager
+def beside(member: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A second process of a stage on the line's home, as the profile `scale` of docker-compose.yml has them."""
+    try:
+        yield member
+    finally:
+        end(member)
+
+
+def rows_of(line: RunningLine, name: str) -> int:
+    try:
+        return int(json.loads((line.settings.paths().run / "stages" / f"{name}.json").read_text())["rows"])
+    except (FileNotFoundError, ValueError):
+        return -1
+
+
+@pytest.mark.timeout(300)
+def test_second_judge_and_quality_member_beside_the_line_take_a_share_and_may_go(line: RunningLine) -> None:
+    line.drop("shared", "first.csv", content(0))
+    line.final_receipts("shared", 1)
+    ask_for(line, "shared", 8)
+    with beside(start_member(line.settings, 1, "judge")) as judge, beside(start_member(line.settings, 1)):
+        assert wait_until(lambda: rows_of(line, "judge-1") >= 0 and rows_of(line, "quality-1") >= 0, 90)
+        came = 1
+
+        def shared() -> bool:
+            nonlocal came
+            line.drop("shared", f"{came}.csv", content(came * ROWS))
+            came += 1
+            line.final_receipts("shared", came)
+            return rows_of(line, "judge-1") > 0
+
+        assert wait_until(shared, 90), line.status()
+        judge.terminate()
+        assert judge.wait(60) == 0
+    for _ in range(4):
+        shared()
+    receipts = line.final_receipts("shared", came)
+    assert {receipt["state"] for receipt in receipts} == {"balanced"}
+    rows = came * ROWS
+    assert line.value("SELECT count(), uniqExact(_file, _row) FROM headrace.shared") == f"{rows}\t{rows}"

@@ -15,7 +15,7 @@ from headrace.testing.flood import SEED, Flood, Onlooker, make_flood
 from headrace.testing.line import RunningLine
 
 pytestmark = pytest.mark.stack
-PARTS = ("watcher", "judge", "sink", "receipts", "quality", "advisor", "registry", "warehouse", "kafka")
+PARTS = ("watcher", "judge", "sink", "receipts", "quality", "advisor", "learner", "registry", "warehouse", "kafka")
 PAIRS = tuple(itertools.combinations(PARTS, 2))
 MAY_REPEAT_ALERTS = {"quality", "kafka"}
 FOUND_LATER = {"samples", "segments", "advice_id"}

@@ -16,6 +16,7 @@ from headrace.cli.advice_decisions import decide
 from headrace.core.child import wait_until
 from headrace.core.identity import trace_id
 from headrace.errors import WrongUse
+from headrace.observability.tracing import FileTracer
 from headrace.runtime.samples import sample_csv
 from headrace.schemas.contract import Contract, parse_contract
 from headrace.schemas.contract_store import ContractStore, contract_path, shipped_contract
@@ -46,10 +47,9 @@ def stored(warehouse: Warehouse, shipped: str, dataset: str, file: pl.Expr) -> C
     text = shipped_contract(shipped)
     assert text is not None
     contract = parse_contract(text.replace(f"name: {shipped}\n", f"name: {dataset}\n"), "advised.odcs.yaml")
-    frame = pl.read_csv(
-        io.BytesIO(sample_csv(shipped)), null_values=["NA"], infer_schema_length=None, try_parse_dates=True
-    ).with_columns(
-        pl.col("time_hour").dt.replace_time_zone(None).cast(pl.Datetime("us")),
+    read = pl.read_csv(io.BytesIO(sample_csv(shipped)), null_values=["NA"], infer_schema_length=None)
+    frame = read.with_columns(
+        pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us"),
         _file=file,
         _row=pl.int_range(pl.len()),
         _topic=pl.lit(f"{dataset}.valid"),
@@ -109,7 +109,7 @@ def alert_of(contract: Contract, alert_id: str, **changed: Any) -> dict[str, Any
 @contextmanager
 def advisor(stack: EmbeddedStack) -> Iterator[None]:
     stop = threading.Event()
-    with closing(Advisor(stack.settings, stop)) as process:
+    with closing(Advisor(stack.settings, stop, FileTracer(lambda _span: None))) as process:
         thread = threading.Thread(target=process.run)
         thread.start()
         try:
@@ -127,7 +127,7 @@ def tell(stack: EmbeddedStack, alert: dict[str, Any], done: Callable[[dict[str, 
         return [one for one in ours(stack, ALERTS) if one["alert_id"] == alert["alert_id"]][1:]
 
     with advisor(stack):
-        wait_for(lambda: any(map(done, words())), 60.0, lambda: f"the alert with its rows: {words()}", 0.3)
+        wait_for(lambda: any(map(done, words())), 120.0, lambda: f"the alert with its rows: {words()}", 0.3)
     return next(filter(done, words()))
 
 

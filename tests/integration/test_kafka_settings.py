@@ -2,16 +2,18 @@
 
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psutil
 import pytest
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
+from headrace.embedded import kafka
 from headrace.schemas.topics import MAX_MESSAGE_BYTES, SYSTEM_TOPICS, WEEK_MS, TopicSpec, dataset_topics
-from headrace.settings import LOOPBACK
+from headrace.settings import LOOPBACK, Settings
 from headrace.testing.stack import EmbeddedStack
 from headrace.transport.follow import read_topic
 from headrace.transport.kafka import Topics
@@ -92,7 +94,7 @@ def test_topics_that_are_a_memory_are_compacted_and_those_that_are_a_history_are
         "headrace-quality-windows-changelog",
     }
     histories = {spec.name for spec in SYSTEM_TOPICS if spec.cleanup == "delete" and spec.retention_ms == -1}
-    assert histories == {"quality.alerts", "quality.windows", "quality.advice"}
+    assert histories == {"quality.alerts", "quality.windows", "quality.advice", "ml.metrics"}
 
 
 def test_registrys_topic_is_compacted_in_one_partition(stack: EmbeddedStack) -> None:
@@ -151,13 +153,20 @@ def test_http_service_listens_on_loopback_only(stack: EmbeddedStack, service: st
     process = psutil.Process(stack.children[service].pid)
     family = [process, *process.children(recursive=True)]
     bound = {
-        one.laddr.ip: one.laddr.port
+        (one.laddr.ip, one.laddr.port)
         for member in family
         for one in member.net_connections(kind="inet")
         if one.status == psutil.CONN_LISTEN
     }
-    assert bound == {LOOPBACK: port}
+    assert {address for address, _ in bound} == {LOOPBACK}
+    assert (LOOPBACK, port) in bound  # besides it, the one of its metrics
     addresses = {found[4][0] for found in socket.getaddrinfo(socket.gethostname(), None)} - {LOOPBACK, "::1"}
     for address in addresses:
         with pytest.raises(OSError, match=r"refused|unreachable|timed out|Cannot assign"):
             socket.create_connection((str(address), port), 2).close()
+
+
+def test_folder_is_formatted_whatever_its_id_begins_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uuid.uuid4", lambda: UUID(bytes=b"\xfb" * 16))
+    kafka.prepare(Settings(home=tmp_path))
+    assert "cluster.id=-_v7" in (tmp_path / "kafka" / "data" / "meta.properties").read_text()

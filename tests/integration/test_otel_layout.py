@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 
+from headrace.observability.delivery import SpanQueue
+from headrace.observability.export import SpanExport
+from headrace.observability.propagation import RemoteContext
+from headrace.observability.tracing import FileTracer, Kind, SpanEvent
+from headrace.observability.warehouse_spans import WarehouseSpans
 from headrace.settings import Settings
 from headrace.sinks.ddl import apply_ddl
 from headrace.testing.stack import EmbeddedStack
@@ -149,3 +154,35 @@ def test_row_of_the_exporter_is_stored_and_found_by_its_own_queries(warehouse: S
         "StatusCode = 'Error' AND Duration > 1 * 1e9",
     ):
         assert told(warehouse, f"SELECT count() {mine} {condition}") == [["1"]], condition
+
+
+def test_span_is_stored_with_its_kind_status_links_and_events(warehouse: Settings) -> None:
+    export = SpanExport("layout", [SpanQueue("warehouse", WarehouseSpans(warehouse))])
+    origin = RemoteContext("a" * 32, "b" * 16, state="vendor=1")
+    FileTracer(export).record(
+        "publish",
+        dataset="layout",
+        file="0123456789abcdef",
+        start_ns=1_357_041_600_000_000_001,
+        end_ns=1_357_041_600_000_000_005,
+        kind=Kind.PRODUCER,
+        links=[origin, origin],
+        events=[SpanEvent("retried", 1_357_041_600_000_000_003, {"times": 1})],
+        state="vendor=1",
+        error="transaction_failed",
+        message="the broker was away",
+    )
+    export.close()
+    stored = told(
+        warehouse,
+        "SELECT SpanKind, StatusCode, StatusMessage, TraceState, SpanAttributes['error.type'], Duration "
+        "FROM headrace.otel_traces WHERE ServiceName = 'headrace-layout'",
+    )
+    assert stored == [["Producer", "Error", "the broker was away", "vendor=1", "transaction_failed", "4"]]
+    arrays = told(
+        warehouse,
+        "SELECT Links.TraceId[2], Links.SpanId[2], Links.TraceState[2], Events.Name[1], "
+        "toUnixTimestamp64Nano(Events.Timestamp[1]), Events.Attributes[1]['times'] "
+        "FROM headrace.otel_traces WHERE ServiceName = 'headrace-layout'",
+    )
+    assert arrays == [["a" * 32, "b" * 16, "vendor=1", "retried", "1357041600000000003", "1"]]

@@ -1,24 +1,49 @@
 """Spans and counters by OTLP: what arrives at an endpoint is what OpenTelemetry's own protobuf classes can read."""
 
 import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import grpc
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
+    MetricsServiceServicer,
+    add_MetricsServiceServicer_to_server,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
 
+from headrace.core.child import wait_until
 from headrace.core.identity import root_span_id, trace_id
+from headrace.observability.conventions import sent
 from headrace.observability.counter_export import Counters
 from headrace.observability.events import RowsCodedSlowly, emit
-from headrace.observability.export import span_export
+from headrace.observability.export import resource_of, span_export
+from headrace.observability.metric_events import MetricsLost, TransactionCommitted
+from headrace.observability.metrics import SHORT_BOUNDS
+from headrace.observability.propagation import RemoteContext
+from headrace.observability.sampling import sampler_of
 from headrace.observability.status import StageStatus
-from headrace.observability.tracing import FileTracer
+from headrace.observability.tracing import FileTracer, Kind, SpanEvent
 from headrace.settings import Settings
+
+FILE = "0123456789abcdef"
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -48,22 +73,123 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, bytes]
     thread.join()
 
 
-def test_spans_reach_an_otlp_endpoint_with_the_ids_of_the_file(
-    tmp_path: Path, received: list[tuple[str, bytes]]
-) -> None:
-    export = span_export(Settings(home=tmp_path, warehouse_url="http://127.0.0.1:9"), "watcher")
-    tracer, file = FileTracer(export), "0123456789abcdef"
-    tracer.record("file", dataset="orders", file=file, start_ns=1, end_ns=5, root=True, attributes={"headrace.rows": 3})
-    child = tracer.record("read", dataset="orders", file=file, start_ns=2, end_ns=4)
+class GrpcReceiver(TraceServiceServicer):
+    """OpenTelemetry's own service, which keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.requests: list[ExportTraceServiceRequest] = []
+        self.metadata: dict[str, str | bytes] = {}
+
+    def Export(  # noqa: N802 (the protocol's name)
+        self, request: ExportTraceServiceRequest, context: grpc.ServicerContext
+    ) -> ExportTraceServiceResponse:
+        self.requests.append(request)
+        self.metadata |= dict(context.invocation_metadata())
+        return ExportTraceServiceResponse()
+
+
+@pytest.fixture
+def grpc_received(monkeypatch: pytest.MonkeyPatch) -> Iterator[GrpcReceiver]:
+    """What an OTLP endpoint is sent by gRPC."""
+    receiver, server = GrpcReceiver(), grpc.server(ThreadPoolExecutor(2))
+    add_TraceServiceServicer_to_server(receiver, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+    yield receiver
+    server.stop(0).wait()
+
+
+def record_file(home: Path) -> str:
+    """Export a file's root span, one below it that failed, and a batch that links to it; return the second's id."""
+    sampler = sampler_of(os.environ)
+    export = span_export(Settings(home=home, warehouse_url="http://127.0.0.1:9"), "watcher", sampler)
+    tracer = FileTracer(export, sampler)
+    tracer.record("file", dataset="orders", file=FILE, start_ns=1, end_ns=5, root=True, attributes={"headrace.rows": 3})
+    child = tracer.record(
+        "publish",
+        dataset="orders",
+        file=FILE,
+        start_ns=2,
+        end_ns=4,
+        kind=Kind.PRODUCER,
+        attributes=sent("orders.raw", 0, 3),
+        events=[SpanEvent("retried", 3, {"times": 1})],
+        state="vendor=1",
+        error="transaction_failed",
+        message="the broker was away",
+    )
+    origin = RemoteContext(trace_id("orders", FILE), child, state="vendor=1")
+    tracer.record_batch("judge batch", start_ns=4, end_ns=6, links=[origin], attributes={}, kind=Kind.CONSUMER)
     export.close()
-    spans: dict[str, Any] = {}
-    for path, body in received:
-        assert path == "/v1/traces"
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            spans |= {span.name: span for scope in resource.scope_spans for span in scope.spans}
-    assert {span.trace_id.hex() for span in spans.values()} == {trace_id("orders", file)}
-    assert spans["file"].span_id.hex() == spans["read"].parent_span_id.hex() == root_span_id("orders", file)
-    assert (spans["read"].span_id.hex(), spans["read"].end_time_unix_nano) == (child, 4)
+    return child
+
+
+def spans_of(requests: Iterable[ExportTraceServiceRequest]) -> dict[str, Any]:
+    scopes = [scope for request in requests for resource in request.resource_spans for scope in resource.scope_spans]
+    return {span.name: span for scope in scopes for span in scope.spans}
+
+
+def check_spans(spans: dict[str, Any], child: str) -> None:
+    assert {spans[name].trace_id.hex() for name in ("file", "publish")} == {trace_id("orders", FILE)}
+    assert spans["file"].span_id.hex() == spans["publish"].parent_span_id.hex() == root_span_id("orders", FILE)
+    publish, batch = spans["publish"], spans["judge batch"]
+    assert (publish.span_id.hex(), publish.end_time_unix_nano) == (child, 4)
+    assert (publish.kind, publish.trace_state) == (publish.SPAN_KIND_PRODUCER, "vendor=1")
+    assert (publish.status.code, publish.status.message) == (publish.status.STATUS_CODE_ERROR, "the broker was away")
+    assert [event.name for event in publish.events] == ["retried"]
+    told = {attribute.key: attribute.value for attribute in publish.attributes}
+    assert told["messaging.destination.name"].string_value == "orders.raw"
+    assert told["error.type"].string_value == "transaction_failed"
+    assert batch.trace_id.hex() != trace_id("orders", FILE)
+    assert [(link.trace_id.hex(), link.span_id.hex()) for link in batch.links] == [(trace_id("orders", FILE), child)]
+
+
+def test_spans_reach_an_otlp_endpoint_by_http(tmp_path: Path, received: list[tuple[str, bytes]]) -> None:
+    child = record_file(tmp_path)
+    assert {path for path, _ in received} == {"/v1/traces"}
+    check_spans(spans_of(ExportTraceServiceRequest.FromString(body) for _, body in received), child)
+
+
+def test_spans_reach_an_otlp_endpoint_by_grpc_with_its_headers(
+    tmp_path: Path, grpc_received: GrpcReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x")
+    child = record_file(tmp_path)
+    check_spans(spans_of(grpc_received.requests), child)
+    assert grpc_received.metadata["authorization"] == "Bearer x"
+
+
+def test_protocol_for_traces_goes_before_that_for_all_signals(
+    tmp_path: Path, received: list[tuple[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
+    record_file(tmp_path)
+    assert received
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_SAMPLER", "always_off"), ("OTEL_TRACES_EXPORTER", "none")],
+)
+def test_nothing_is_sent_where_the_environment_says_so(
+    name: str, value: str, tmp_path: Path, received: list[tuple[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    record_file(tmp_path)
+    assert not received
+
+
+def test_resource_is_named_by_the_stage_or_by_opentelemetrys_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = resource_of("judge").attributes
+    assert (own["service.name"], own["headrace.stage"]) == ("headrace-judge", "judge")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "prod")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=live,service.namespace=mine")
+    asked = resource_of("judge").attributes
+    assert (asked["service.name"], asked["headrace.stage"], asked["service.namespace"]) == ("prod", "judge", "mine")
+    assert asked["deployment.environment.name"] == "live"
 
 
 def test_counters_reach_an_otlp_endpoint_and_the_stages_status_file(
@@ -73,7 +199,8 @@ def test_counters_reach_an_otlp_endpoint_and_the_stages_status_file(
     with closing(Counters("judge")):
         emit(RowsCodedSlowly(direction="encode", dataset="orders", rows=40))
         emit(RowsCodedSlowly(direction="decode", dataset="orders", rows=2))
-        StageStatus(paths, "judge").update(rows=42)
+        emit(TransactionCommitted(seconds=0.2))
+        StageStatus(paths, "judge").update(rows=42, lag=3)
     emit(RowsCodedSlowly(direction="decode", dataset="orders", rows=1_000))
     told = json.loads((paths.run / "stages" / "judge.json").read_text())
     assert told["counters"] == {RowsCodedSlowly.metric: 42}
@@ -81,6 +208,48 @@ def test_counters_reach_an_otlp_endpoint_and_the_stages_status_file(
     [resource] = ExportMetricsServiceRequest.FromString(body).resource_metrics
     names = {attribute.key: attribute.value.string_value for attribute in resource.resource.attributes}
     assert (path, names["service.name"]) == ("/v1/metrics", "headrace-judge")
-    [metric] = [metric for scope in resource.scope_metrics for metric in scope.metrics]
-    assert metric.name == RowsCodedSlowly.metric
-    assert sorted(point.as_int for point in metric.sum.data_points) == [2, 40]
+    metrics = {metric.name: metric for scope in resource.scope_metrics for metric in scope.metrics}
+    counter = metrics[RowsCodedSlowly.metric]
+    assert (counter.unit, sorted(point.as_int for point in counter.sum.data_points)) == ("{row}", [2, 40])
+    times = metrics["headrace_transaction_seconds"]
+    [point] = times.histogram.data_points
+    assert (times.unit, point.count, point.sum) == ("s", 1, 0.2)
+    assert list(point.explicit_bounds) == list(SHORT_BOUNDS)
+    assert [point.as_double for point in metrics["headrace_stage_lag"].gauge.data_points] == [3]
+    assert metrics["headrace_process_memory_bytes"].unit == "By"
+
+
+class GrpcMetrics(MetricsServiceServicer):
+    """OpenTelemetry's own service, which keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def Export(self, request: ExportMetricsServiceRequest, context: object) -> ExportMetricsServiceResponse:  # noqa: N802
+        del context
+        scopes = (scope for resource in request.resource_metrics for scope in resource.scope_metrics)
+        self.names |= {metric.name for scope in scopes for metric in scope.metrics}
+        return ExportMetricsServiceResponse()
+
+
+def test_metrics_go_over_grpc_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    service, server = GrpcMetrics(), grpc.server(ThreadPoolExecutor(max_workers=1))
+    add_MetricsServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc")
+    with closing(Counters("judge")):
+        emit(TransactionCommitted(seconds=0.2))
+    server.stop(None).wait()
+    assert {"headrace_transaction_seconds", "headrace_process_memory_bytes"} <= service.names
+
+
+def test_metrics_that_cannot_be_sent_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "300")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "0.2")
+    with closing(Counters("judge")) as counters:
+        emit(TransactionCommitted(seconds=0.2))
+        assert wait_until(lambda: counters.values().get(MetricsLost.metric, 0) >= 1, 30)

@@ -89,13 +89,13 @@ class Members:
         wanted = {name: folded(self.fed[name]) for name in self.names}
         wait_for(
             lambda: all(wanted[name].keys() <= windows_told(self.settings, name).keys() for name in self.names),
-            150,
+            240,
             lambda: f"all windows; {[len(windows_told(self.settings, name)) for name in self.names]}",
             2.0,
         )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(480)
 def test_members_that_leave_and_die_and_come_back_count_every_window_once(stack: EmbeddedStack) -> None:
     members = Members(stack.settings)
     try:

@@ -1,8 +1,7 @@
 """The judge against real Kafka and a real registry: what goes where, and what never stops it."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,10 @@ import polars as pl
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from headrace.core.identity import stable_slot, trace_id
-from headrace.observability.tracing import FileTracer, SpanRecord, traceparent
+from headrace.core.child import wait_until
+from headrace.core.identity import root_span_id, stable_slot, trace_id
+from headrace.observability.propagation import traceparent
+from headrace.observability.tracing import FileTracer, Kind, SpanRecord
 from headrace.schemas.codec import decode, encode, polars_schema
 from headrace.schemas.contract import Contract, parse_contract
 from headrace.schemas.contract_store import ContractStore, contract_path
@@ -151,17 +152,11 @@ class Line:
             deltas[:] = readable_deltas(mine)
             return bool(deltas)
 
-        wait_until(came)
+        assert wait_until(came, LIMIT_SECS)
         return deltas
 
     def wait_for(self, *, valid: int = 0, quarantined: int = 0) -> None:
-        wait_until(lambda: len(self.valid()) >= valid and len(self.quarantined()) >= quarantined)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_SECS
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
+        assert wait_until(lambda: len(self.valid()) >= valid and len(self.quarantined()) >= quarantined, LIMIT_SECS)
 
 
 @contextmanager
@@ -215,6 +210,59 @@ def test_valid_bytes_go_on_unchanged_with_headers_of_their_own(line: Line) -> No
             "traceparent": traceparent(trace_id(line.dataset, FILE), span.span_id).encode(),
             "contract": line.contract.version.encode(),
         }
+
+
+def test_batch_of_several_files_is_one_span_that_links_to_those_that_published_them(line: Line) -> None:
+    one, other = line.messages(FILE, ("a", 1.5)), line.messages(OTHER, ("b", 1.0), ("c", -1.0))
+    line.publish((one, line.headers(FILE)), (other, line.headers(OTHER)))
+    spans: list[SpanRecord] = []
+    with judging(line.stack, spans):
+        line.wait_for(valid=2, quarantined=1)
+    traces = [trace_id(line.dataset, file) for file in (FILE, OTHER)]
+    (batch,) = [span for span in spans if span.name == "judge batch" and span.links[0].trace_id in traces]
+    assert [(link.trace_id, link.span_id) for link in batch.links] == [(trace, "a" * 16) for trace in traces]
+    assert (batch.kind, batch.attributes["messaging.batch.message_count"]) == (Kind.CONSUMER, 3)
+    files = {span.trace_id: span for span in spans if span.trace_id in traces}
+    for span in files.values():
+        assert [(link.trace_id, link.span_id) for link in span.links] == [(batch.trace_id, batch.span_id)]
+        assert span.attributes["messaging.destination.name"] == line.topic("raw")
+    assert [span.attributes["messaging.kafka.offset"] for span in files.values()] == [0, 1]
+    assert [files[traces[1]].attributes[f"headrace.{name}"] for name in ("first_row", "last_row", "last_offset")] == [
+        0,
+        1,
+        2,
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("b3", f"{'c' * 32}-{'d' * 16}-1".encode())],
+        [("X-B3-TraceId", b"c" * 32), ("X-B3-SpanId", b"d" * 16), ("X-B3-Sampled", b"1")],
+        [("traceparent", f"00-{'c' * 32}-{'d' * 16}-01".encode()), ("tracestate", b"vendor=1")],
+    ],
+)
+def test_context_of_a_foreign_producer_is_linked_and_its_state_passed_on(line: Line, headers: Headers) -> None:
+    line.publish((line.messages(FILE, ("a", 1.5)), [*headers, ("contract", line.contract.version.encode())]))
+    spans: list[SpanRecord] = []
+    with judging(line.stack, spans):
+        line.wait_for(valid=1)
+    (span,) = [span for span in spans if span.trace_id == trace_id(line.dataset, FILE)]
+    assert span.parent_span_id == root_span_id(line.dataset, FILE)
+    assert [(link.trace_id, link.span_id) for link in span.links] == [("c" * 32, "d" * 16)]
+    given, (message,) = dict(headers).get("tracestate"), line.read(line.topic("valid"))
+    assert (dict(message.headers()).get("tracestate"), span.state.encode()) == (given, given or b"")
+
+
+def test_trace_that_its_producer_did_not_keep_is_not_recorded_and_stays_so(line: Line) -> None:
+    header = traceparent(trace_id(line.dataset, FILE), "a" * 16, sampled=False).encode()
+    line.publish((line.messages(FILE, ("a", 1.5)), [("traceparent", header), *line.headers(FILE)[1:]]))
+    spans: list[SpanRecord] = []
+    with judging(line.stack, spans):
+        line.wait_for(valid=1)
+    assert trace_id(line.dataset, FILE) not in {span.trace_id for span in spans}
+    (message,) = line.read(line.topic("valid"))
+    assert dict(message.headers())["traceparent"].endswith(b"-00")
 
 
 def test_rejected_rows_carry_every_reason_and_their_bytes(line: Line) -> None:
@@ -346,5 +394,5 @@ def test_a_raw_topic_of_somebody_else_stops_nobody(line: Line) -> None:
     line.publish((values, line.headers(FILE)))
     with judging(line.stack):
         line.wait_for(valid=1)
-        wait_until(lambda: "somebody_elses.quarantine" in Topics(line.client).partitions())
-        wait_until(lambda: len(line.read("somebody_elses.quarantine")) == 1)
+        assert wait_until(lambda: "somebody_elses.quarantine" in Topics(line.client).partitions(), LIMIT_SECS)
+        assert wait_until(lambda: len(line.read("somebody_elses.quarantine")) == 1, LIMIT_SECS)

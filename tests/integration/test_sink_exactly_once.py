@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.core.identity import trace_id
 from headrace.errors import ProducerFenced, ServiceUnreachable
-from headrace.observability.tracing import FileTracer, SpanRecord
+from headrace.observability.tracing import FileTracer, Kind, SpanRecord
 from headrace.schemas.record import FieldType, RecordField
 from headrace.sinks.base import Block, Sink, target_of
 from headrace.sinks.blocks import BLOCK_ROWS
@@ -121,6 +121,31 @@ def test_sink_stores_every_row_with_its_place_and_trace(dataset: Dataset, own: C
     assert dataset.warehouse.rows(query) == [(n, FILE, n, topic, 0, n, trace) for n in range(3)]
     owner.until(lambda: bool(owner.spans))
     assert {(span.name, span.trace_id) for span in owner.spans} == {("store", trace)}
+
+
+def test_block_of_several_files_is_one_span_that_links_to_those_that_judged_them(
+    dataset: Dataset, own: Callable[..., Owner]
+) -> None:
+    files = ["0" * 16, "1" * 16, "2" * 16]
+    for number, file in enumerate(files, 1):
+        dataset.publish(3, file=file, span=f"{number:016x}")
+    owner = own(dataset)
+    owner.until(dataset.stored)
+    owner.until(lambda: len(owner.spans) >= 4)
+    (block,) = [span for span in owner.spans if span.name == "store batch"]
+    traces = [trace_id(dataset.name, file) for file in files]
+    assert {(link.trace_id, link.span_id) for link in block.links} == {
+        (trace, f"{number:016x}") for number, trace in enumerate(traces, 1)
+    }
+    assert (block.kind, block.attributes["db.operation.batch.size"]) == (Kind.CLIENT, 9)
+    stored = {span.trace_id: span for span in owner.spans if span.name == "store"}
+    for number, trace in enumerate(traces, 1):
+        assert stored[trace].parent_span_id == f"{number:016x}"
+        assert [(link.trace_id, link.span_id) for link in stored[trace].links] == [(block.trace_id, block.span_id)]
+        told = stored[trace].attributes
+        assert (told["db.system.name"], told["db.collection.name"]) == ("clickhouse", dataset.name)
+        for name in ("headrace.first_offset", "headrace.last_offset"):
+            assert told[name] == block.attributes[name]
 
 
 def test_lag_is_0_at_the_end_although_offsets_have_gaps(dataset: Dataset, own: Callable[..., Owner]) -> None:

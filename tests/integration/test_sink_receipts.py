@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from headrace.cli import headrace
 from headrace.core.child import wait_until
-from headrace.core.identity import trace_id
+from headrace.core.identity import root_span_id, trace_id
 from headrace.core.vocabulary import FileState
-from headrace.observability.tracing import FileTracer
+from headrace.observability.tracing import FileTracer, SpanRecord
 from headrace.schemas.ledger import FileEntry, entry_key, frame_entry, new_entry, read_entry
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.schemas.registry import Registry
@@ -373,9 +373,10 @@ def test_receipts_wait_while_the_warehouse_refuses_to_count(line: Line) -> None:
     entry = line.entry(rows_published=0)
     told = line.settings.paths().run / "stages" / "receipts.json"
     view, stop = CompactedTopic(line.client, LEDGER), threading.Event()
+    spans: list[SpanRecord] = []
     line.warehouse.execute(f"CREATE TABLE headrace.{line.dataset} (a UInt8) ENGINE = MergeTree ORDER BY a")
     line.ledger(entry)
-    stage = threading.Thread(target=run, args=(line.settings, stop))
+    stage = threading.Thread(target=run, args=(line.settings, FileTracer(spans.append), stop))
     stage.start()
     try:
         assert wait_until(lambda: told.exists() and json.loads(told.read_text())["state"] == "waiting", LIMIT_SECS)
@@ -386,3 +387,5 @@ def test_receipts_wait_while_the_warehouse_refuses_to_count(line: Line) -> None:
         stop.set()
         stage.join()
         view.close()
+    mine = [span for span in spans if span.trace_id == trace_id(line.dataset, entry.file)]
+    assert [(span.name, span.parent_span_id) for span in mine] == [("receipt", root_span_id(line.dataset, entry.file))]

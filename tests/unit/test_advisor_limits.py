@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import ContractInvalid, WarehouseRefused
+from headrace.observability.tracing import FileTracer
 from headrace.schemas.contract import parse_contract
 from headrace.schemas.contract_store import ContractStore, shipped_contract
 from headrace.settings import Settings
@@ -55,7 +56,10 @@ def test_recorded_contract_that_cannot_be_followed_is_told_and_does_not_end_the_
     alert = {"class": "quality", "dataset": "flights", "contract_version": "1.0.0+0"}
     monkeypatch.setattr(Advisor, "_read", lambda _self, _name, _value: alert)
     out = _Out()
-    with closing(Advisor(Settings(home=tmp_path), threading.Event())) as advisor, caplog.at_level(logging.WARNING):
+    with (
+        closing(Advisor(Settings(home=tmp_path), threading.Event(), FileTracer(lambda _span: None))) as advisor,
+        caplog.at_level(logging.WARNING),
+    ):
         advisor._on_window(out, WINDOW)
         advisor._handle(out, Place("quality.alerts", 0), Sent())
     assert told(caplog) == [("contract", "the check acme_tide is not installed")] * 2

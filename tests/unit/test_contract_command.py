@@ -166,6 +166,12 @@ def test_diff_of_equal_contracts_says_so(tmp_path: Path) -> None:
         ("      - name: minute\n", "      - name: minutes\n", "field minute is gone", True),
         ("      - name: minute\n", "      - name: minutes\n", "field minutes is new, long", True),
         ("Tail number", "Number", "the contracts say the same", False),
+        (
+            "knownAtPrediction, value: true",
+            "knownAtPrediction, value: false",
+            'field distance is known at prediction: "no", before "yes"',
+            False,
+        ),
         ("value: 0.005", "value: 0.5", "tolerance was '0.005', is '0.5'", False),
         ("logicalTypeOptions: {minimum: 1, maximum: 9999}", "physicalType: int", "field flight was long, is int", True),
     ],
@@ -229,6 +235,17 @@ def test_show_gives_the_lines_that_make_new_columns_law(home: Path, monkeypatch:
     lines = "".join(f"    {line}\n" for line in (first, second, third, fourth))
     edited = parse_contract(found.text.rstrip() + "\n" + lines)
     assert edited.record_schema.text() == text
+
+
+def test_show_says_which_fields_are_known_at_prediction() -> None:
+    (line,) = [line for line in run("show", "flights").stdout.splitlines() if line.startswith("known at prediction: ")]
+    assert line.endswith("dest, distance, hour, minute, time_hour")
+    assert not {"arr_time", "arr_delay", "air_time"} & set(line.replace(",", "").split())
+    fields = {
+        one["name"]: one["known_at_prediction"] for one in json.loads(run("show", "flights", "--json").stdout)["fields"]
+    }
+    assert [name for name, known in fields.items() if not known] == ["arr_time", "arr_delay", "air_time"]
+    assert "known at prediction" not in run("show", "airlines").stdout
 
 
 def test_show_says_what_to_do_when_there_is_none() -> None:

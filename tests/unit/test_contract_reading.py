@@ -105,6 +105,15 @@ def test_fields_have_types_source_names_and_zones(orders: Contract) -> None:
     assert RecordSchema.from_avro(orders.record_schema.text()) == orders.record_schema
 
 
+@pytest.mark.parametrize(("value", "known"), [(True, True), (False, False)])
+def test_a_field_is_known_at_prediction_only_where_the_contract_says_so(value: bool, known: bool) -> None:
+    said = [{"property": "headrace.knownAtPrediction", "value": value}]
+    contract = parse_contract(changed(*PROPERTIES, 1, "customProperties", value=said))
+    found = {field.name: field.known_at_prediction for field in contract.fields}
+    assert found.pop("total") is known
+    assert not any(found.values())
+
+
 def test_rules_come_from_every_place_where_the_standard_lets_them_stand(orders: Contract) -> None:
     rules = {rule.id: rule.check for rule in orders.rules}
     assert rules["order_id.required"] == Required()
@@ -155,6 +164,16 @@ ROW_RULE = ("schema", 0, "quality", 0)
         ((*PROPERTIES, 1, "logicalTypeOptions"), {"minimum": 5, "exclusiveMinimum": 1}, "leave one of the two"),
         ((*PROPERTIES, 4, "logicalTypeOptions"), {"minLength": 5, "maxLength": 1}, "exchange them"),
         ((*PROPERTIES, 4, "logicalTypeOptions"), {"pattern": "(?=a)b"}, "look-around"),
+        (
+            (*PROPERTIES, 2, "customProperties"),
+            [{"property": "headrace.knownAtPrediction", "value": "true"}],
+            "properties[paid].customProperties: headrace.knownAtPrediction has a wrong value",
+        ),
+        (
+            (*PROPERTIES, 2, "customProperties"),
+            [{"property": "headrace.knownAtPredicton", "value": True}],
+            "known here: headrace.nullValues, headrace.missingMeans, headrace.knownAtPrediction",
+        ),
         ((*PROPERTIES, 5, "logicalTypeOptions"), {"minimum": "01.02.2020"}, "is not a date"),
         ((*PROPERTIES, 5, "logicalTypeOptions"), {"format": "dd.MM.yyyy"}, "is not a format of date that is read"),
         ((*PROPERTIES, 6, "logicalTypeOptions"), {"minimum": "2020-01-01T00:00:00"}, "is not a timestamp"),

@@ -8,7 +8,17 @@ from headrace.core.identity import RESERVED_DATASETS, RESERVED_TABLES
 from headrace.errors import WarehouseRefused
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
 from headrace.schemas.sql_text import identifier, literal
-from headrace.schemas.topics import ADVICE, ALERTS, LEDGER, PROFILES, SYSTEM_TOPICS, WINDOWS
+from headrace.schemas.topics import (
+    ADVICE,
+    ALERTS,
+    LEDGER,
+    METRICS,
+    MODELS,
+    PREDICTIONS,
+    PROFILES,
+    SYSTEM_TOPICS,
+    WINDOWS,
+)
 from headrace.sinks.base import target_of
 from headrace.sinks.ddl import DdlFile, ddl_files
 from headrace.sinks.tables import add_columns, column_type, create_table
@@ -94,7 +104,7 @@ def test_ddl_statements_can_run_again() -> None:
 
 
 def test_ddl_tables_that_the_sink_fills_remember_tokens() -> None:
-    for topic in (ADVICE, ALERTS, LEDGER, PROFILES, WINDOWS, "orders.quarantine"):
+    for topic in (ADVICE, ALERTS, LEDGER, METRICS, MODELS, PREDICTIONS, PROFILES, WINDOWS, "orders.quarantine"):
         target = target_of(topic)
         assert target is not None
         [statement] = [
@@ -110,7 +120,7 @@ def test_ddl_file_without_statements_has_none() -> None:
 
 def test_raw_records_and_intents_are_not_stored() -> None:
     stored = {spec.name for spec in SYSTEM_TOPICS if target_of(spec.name)}
-    assert stored == {LEDGER, PROFILES, ALERTS, WINDOWS, ADVICE}
+    assert stored == {LEDGER, PROFILES, ALERTS, WINDOWS, ADVICE, PREDICTIONS, METRICS, MODELS}
     assert target_of("orders.raw") is None
     assert target_of("elsewhere") is None
 

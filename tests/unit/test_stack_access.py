@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.embedded.access import from_here, names_of
+from headrace.core.hosts import from_here, names_of
 from headrace.embedded.server import listening_address
 from headrace.errors import WrongUse
 from headrace.settings import Settings

@@ -27,7 +27,7 @@ def test_doctor_finds_the_checks_that_a_start_depends_on(tmp_path: Path) -> None
     assert {"Python", "home", "disk space", "Kafka's jars", "open files", "folder watches", "clock"} <= {
         finding.check for finding in findings
     }
-    assert sum(finding.check.startswith("port ") for finding in findings) == 4
+    assert sum(finding.check.startswith("port ") for finding in findings) == 5
     assert all(finding.found for finding in findings)
 
 

@@ -28,7 +28,7 @@ def test_port_is_free_when_nobody_listens_and_not_when_somebody_does(taken: int)
 
 @pytest.mark.parametrize("setting", PORT_SETTINGS)
 def test_taken_port_names_the_port_and_the_setting_to_change(setting: str, taken: int) -> None:
-    services = frozenset({"kafka", "registry", "warehouse"})
+    services = frozenset({"kafka", "registry", "warehouse", "predict"})
     with pytest.raises(PortTaken) as raised:
         check_ports(settings_with(**{setting: taken}), services)
     assert str(taken) in str(raised.value)

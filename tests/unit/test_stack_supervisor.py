@@ -2,13 +2,16 @@
 
 import json
 import os
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.core.child import EXIT_TERMINAL, Child
 from headrace.errors import AlreadyRunning, ServiceUnreachable, WrongUse
+from headrace.observability.counter_export import Counters
 from headrace.runtime.backoff import Backoff
 from headrace.runtime.home import (
     ProcessReport,
@@ -20,7 +23,7 @@ from headrace.runtime.home import (
     write_report,
 )
 from headrace.runtime.managed import START_LIMIT_SECS
-from headrace.runtime.plan import STAGES, ProcessSpec, make_plan, parse_services, stop_order
+from headrace.runtime.plan import STAGES, ProcessSpec, listening, make_plan, parse_services, stop_order
 from headrace.runtime.status import stack_status
 from headrace.runtime.supervisor import StopFlag, Supervisor
 from headrace.settings import Settings
@@ -135,10 +138,33 @@ def test_terminal_exit_is_failed_and_not_tried_again_for_a_minute(line: Line) ->
     assert line.log.count("start c") == 2
 
 
+def test_metrics_of_the_supervisor_tell_who_is_up_who_failed_and_how_often_it_was_started_again(
+    line: Line,
+) -> None:
+    def told() -> tuple[float | None, ...]:
+        families = text_string_to_metric_families(counters.text("")[0].decode())
+        values = {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+        keys = (
+            ("headrace_process_up", "c"),
+            ("headrace_stage_state", "c", "failed"),
+            ("headrace_process_restarts_total", "c"),
+        )
+        return tuple(values.get(key) for key in keys)
+
+    with closing(Counters("supervisor")) as counters:
+        line.tick(5)
+        assert told() == (1, None, 0)
+        line.children["c"].code = EXIT_TERMINAL
+        line.tick(5)
+        assert told() == (0, 1, 0)
+        line.tick(620)
+        assert told() == (1, 0, 1)
+
+
 def test_process_that_never_gets_ready_is_killed_and_started_again(line: Line) -> None:
     line.ready.remove("a")
     line.tick()
-    line.now += START_LIMIT_SECS + 1
+    line.now += START_LIMIT_SECS["service"] + 1
     line.tick()
     assert line.log == ["start a", "kill a"]
     assert "not ready" in line.reports[-1]["processes"]["a"]["error"]
@@ -191,14 +217,33 @@ def test_second_wish_to_stop_kills_at_once(line: Line) -> None:
 def test_plan_has_the_stages_after_all_services_and_stops_them_first() -> None:
     plan = make_plan(Settings())
     names = [spec.name for spec in plan]
-    assert names == ["kafka", "warehouse", "registry", *STAGES]
-    assert all(set(spec.after) == {"kafka", "warehouse", "registry"} for spec in plan if spec.kind == "stage")
-    assert [spec.name for spec in stop_order(plan)] == [*STAGES, "registry", "warehouse", "kafka"]
+    assert names == ["kafka", "warehouse", "registry", *STAGES, "predict"]
+    assert all(set(spec.after) == {"kafka", "warehouse", "registry"} for spec in plan if spec.name in STAGES)
+    assert [spec.name for spec in stop_order(plan)] == [*STAGES, "predict", "registry", "warehouse", "kafka"]
+
+
+def test_nothing_waits_for_the_service_of_predictions_and_it_waits_for_no_warehouse() -> None:
+    plan = {spec.name: spec for spec in make_plan(Settings())}
+    assert plan["predict"].after == ("kafka", "registry")
+    assert not any("predict" in spec.after for spec in plan.values())
+    assert plan["predict"].kind == "stage", "the line would end if it could not start"
+
+
+def test_predictions_are_a_part_of_the_pipeline() -> None:
+    assert [spec.name for spec in make_plan(Settings(), ["kafka", "registry"])] == ["kafka", "registry"]
+    assert listening(Settings(), ["kafka", "pipeline"]) == {"kafka", "predict"}
+    assert listening(Settings(learners=False), ["kafka", "pipeline"]) == {"kafka"}
+
+
+def test_line_without_learners_has_neither_of_their_processes() -> None:
+    names = {spec.name for spec in make_plan(Settings(learners=False))}
+    assert names == {"kafka", "warehouse", "registry", *STAGES} - {"learner"}
+    assert listening(Settings(), ["kafka"]) == {"kafka"}
 
 
 def test_plan_leaves_out_services_that_are_elsewhere() -> None:
     settings = Settings(kafka_bootstrap="broker.example:9092", warehouse_url="https://ch.example")
-    assert [spec.name for spec in make_plan(settings)] == ["registry", *STAGES]
+    assert [spec.name for spec in make_plan(settings)] == ["registry", *STAGES, "predict"]
     assert make_plan(settings)[0].after == ()
 
 
@@ -239,7 +284,7 @@ def test_leftovers_of_a_killed_supervisor_are_found_by_pid_and_start_time(tmp_pa
 def test_status_of_a_home_that_does_not_run_says_stopped_everywhere(tmp_path: Path) -> None:
     status = stack_status(Settings(home=tmp_path))
     assert status["phase"] == "stopped"
-    assert set(status["services"]) == {"kafka", "registry", "warehouse"}
+    assert set(status["services"]) == {"kafka", "registry", "warehouse", "predict"}
     assert {service["state"] for service in status["services"].values()} == {"stopped"}
     assert status["memory_bytes"] == 0
 

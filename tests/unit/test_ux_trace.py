@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from headrace.cli.trace import find, taken_of_several, tree
+from headrace.cli.trace_spans import Span
 from headrace.core.vocabulary import FileState
 from headrace.errors import WrongUse
 from headrace.producers.locate import RowSpot, find_row
@@ -108,3 +109,26 @@ def test_tree_begins_with_the_place_of_the_row_even_without_spans() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "orders/a.csv  trace" in text.splitlines()[0]
     assert "row 1: line 3, bytes 8-11 of done/orders/a.csv" in text.splitlines()[1]
+
+
+def test_many_spans_alike_are_counted_and_those_that_failed_are_shown() -> None:
+    spans = [Span(f"{n:016x}", "", "alert", "headrace-quality", n, 0, {"headrace.rule": f"rule {n}"}) for n in range(9)]
+    failed = Span("f" * 16, "", "store", "headrace-sink", 9, 5, {"error.type": "warehouse_refused"}, status="Error")
+    console = Console(file=io.StringIO(), width=120)
+    console.print(tree(entry("ab" * 32), [*spans, failed]))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("rule=") == 5
+    assert "9 in all" in text
+    assert "failed: warehouse_refused" in text
+
+
+def test_span_says_how_long_after_the_one_above_it_began() -> None:
+    spans = [
+        Span("a" * 16, "", "file", "headrace-watcher", 0, 9_000_000, {}),
+        Span("b" * 16, "a" * 16, "publish", "headrace-watcher", 0, 1_000_000, {}),
+        Span("c" * 16, "b" * 16, "judge", "prod", 3_000_000, 1_000_000, {}, resource={"headrace.stage": "judge"}),
+    ]
+    console = Console(file=io.StringIO(), width=120)
+    console.print(tree(entry("ab" * 32), spans))
+    (line,) = [line for line in console.file.getvalue().splitlines() if "lag=" in line]  # type: ignore[attr-defined]
+    assert "judge     +   3.0 ms     1.0 ms  judge  lag=2.0 ms" in line

@@ -6,7 +6,7 @@ import signal
 from starlette.types import ASGIApp
 
 from headrace.core.child import say_and_leave
-from headrace.embedded.access import names_of
+from headrace.core.hosts import names_of
 from headrace.embedded.registry import service
 from headrace.embedded.registry.app import RegistryApp
 from headrace.embedded.registry.fence import Fence
@@ -14,9 +14,10 @@ from headrace.embedded.registry.records import TOPIC
 from headrace.embedded.registry.store import RecordRefused, RecordUnreadable, Store
 from headrace.embedded.server import answer, bound_socket, listening_address
 from headrace.errors import HeadraceError, SchemaRefused, ServiceUnreachable, StageCrashed
+from headrace.observability.counter_export import process_metrics
 from headrace.observability.embedded_events import SchemaReaderStopped
 from headrace.observability.events import SchemaRecordSkipped, StageStarted, StageStopped, emit
-from headrace.observability.logs import configure_logs
+from headrace.observability.log_export import process_logs
 from headrace.settings import Settings
 from headrace.transport.schema_log import Apply, SchemaLog
 
@@ -72,10 +73,14 @@ class Reader:
 
 def serve(settings: Settings) -> None:
     """Load the topic and answer requests until SIGTERM or SIGINT, or until the topic cannot be read on."""
-    configure_logs(settings.paths(), NAME)
+    with process_logs(settings, NAME):
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
     store, reader = Store(), Reader()
     host, port = listening_address(settings, NAME)
-    with bound_socket(NAME, host, port) as listener:
+    with bound_socket(NAME, host, port) as listener, process_metrics(settings, NAME, loops=False):
         log = SchemaLog(
             settings.kafka_client(),
             TOPIC,

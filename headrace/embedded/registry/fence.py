@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.embedded.access import basic_credentials, from_here, names_of, same_password
+from headrace.core.hosts import from_here, names_of
+from headrace.embedded.access import basic_credentials, same_password
 from headrace.embedded.registry.app import refused
 from headrace.embedded.registry.refusals import Refusal
 from headrace.embedded.registry.requests import MEDIA_TYPES

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from headrace.embedded.access import from_here
+from headrace.core.hosts import from_here
 from headrace.embedded.warehouse.access import Doorkeeper
 from headrace.embedded.warehouse.body import Body, ClientLeft, Receive
 from headrace.embedded.warehouse.compression import choose_encoding, decoder_for

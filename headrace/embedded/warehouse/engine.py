@@ -178,6 +178,11 @@ class Engine:
         with self._opening:
             return self._steward.text(question, {})
 
+    def flush_errors(self) -> None:
+        """Bring every error that statements have met so far into system.query_log, which holds nothing else."""
+        with self._opening:
+            self._steward.run("SYSTEM FLUSH LOGS query_log")
+
     def kill(self, mark: str) -> None:
         """Ask the engine to stop the query that runs under a mark (its log_comment)."""
         with self._opening:

@@ -27,7 +27,13 @@ _CONSTANT: Final = (
     "input_format_record_errors_file_path",
     "allow_experimental_ai_functions",
     "allow_python_table_function",
+    "log_queries",
+    "log_queries_min_type",
+    "log_queries_min_query_duration_ms",
+    "log_queries_probability",
 )
+
+_LOGGED_ERRORS: Final = 10_000
 
 _PASSIVE: Final = {
     "allow_introspection_functions": "0",
@@ -42,6 +48,11 @@ _PASSIVE: Final = {
     "query_profiler_real_time_period_ns": "0",
     "query_profiler_cpu_time_period_ns": "0",
     "send_logs_level": "none",
+    # Only errors are logged, by which an INSERT that failed is told from others (`proof`).
+    "log_queries": "1",
+    "log_queries_min_type": "EXCEPTION_BEFORE_START",
+    "log_queries_min_query_duration_ms": "0",
+    "log_queries_probability": "1",
 }
 
 
@@ -55,6 +66,8 @@ def write_engine_files(folder: Path, *, query_secs: int, memory_bytes: int, resu
         "<clickhouse>"
         f"<user_directories><users_xml><path>{_escaped(str(users))}</path></users_xml></user_directories>"
         f"<max_server_memory_usage>{2 * memory_bytes}</max_server_memory_usage>"
+        "<query_log><database>system</database><table>query_log</table>"
+        f"<engine>ENGINE = Memory SETTINGS max_rows_to_keep = {_LOGGED_ERRORS}</engine></query_log>"
         "<max_thread_pool_free_size>16</max_thread_pool_free_size>"
         "<mark_cache_size>67108864</mark_cache_size>"
         "<uncompressed_cache_size>0</uncompressed_cache_size>"
@@ -94,7 +107,7 @@ def _users(*, query_secs: int, memory_bytes: int, result_bytes: int) -> str:
         "reader": [f"GRANT {_READ}, CREATE TEMPORARY TABLE ON *.*"],
         "writer": [*changing, *revoked, f"REVOKE {_CHANGE} ON {HOME_DATABASE}.*"],
         "pipeline": [*changing, *revoked],
-        "steward": ["GRANT CREATE DATABASE, DROP DATABASE, KILL QUERY, SELECT, SHOW ON *.*"],
+        "steward": ["GRANT CREATE DATABASE, DROP DATABASE, KILL QUERY, SYSTEM FLUSH LOGS, SELECT, SHOW ON *.*"],
     }
     granted = "".join(f"<{role}><grants>{_queries(queries)}</grants></{role}>" for role, queries in roles.items())
     own = _queries([f"GRANT {', '.join(roles)}"])

@@ -88,7 +88,7 @@ class Jobs:
             before = self._proof.begin() if writes else None
             answer = job.handle.run(statement, output_format, job.query.parameters)
             if before is not None:
-                self._proof.check(before)
+                self._proof.check(job.mark, before)
             return answer
         finally:
             self.end(job)
@@ -124,7 +124,7 @@ class Jobs:
         try:
             with _explained(job):
                 answer = insert.finish()
-                self._proof.check(job.before_insert)
+                self._proof.check(job.mark, job.before_insert)
                 return answer
         finally:
             self.end(job)
@@ -202,13 +202,12 @@ class Jobs:
         job.handle.change(values)
 
     def _narrow(self, job: Job, act: Act) -> None:
-        """Leave a handle no more than the statement's act needs."""
-        if act is Act.WRITE:
-            if job.query.readonly:
-                raise Fault(READONLY, "Cannot execute query in readonly mode. For queries over HTTP use POST.")
-            return
-        if act is Act.READ:
+        """Mark what a handle runs, and leave it no more than the statement's act needs."""
+        if act is Act.WRITE and job.query.readonly:
+            raise Fault(READONLY, "Cannot execute query in readonly mode. For queries over HTTP use POST.")
+        if act in {Act.READ, Act.WRITE}:
             job.handle.change({"log_comment": job.mark})
+        if act is Act.READ:
             job.handle.take(Role.READER)
             if not job.session:
                 job.handle.change({"readonly": "2"})

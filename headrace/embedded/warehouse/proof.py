@@ -8,23 +8,21 @@ name, its token and its row count, but not its bytes. Both are counted by the en
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from headrace.embedded.warehouse.engine import Engine, Handle, Role
-from headrace.embedded.warehouse.faults import NOT_ENOUGH_SPACE, Fault
+from headrace.embedded.warehouse.faults import NOT_ENOUGH_SPACE, Fault, fault_of
 from headrace.embedded.warehouse.lexer import quote_name, quote_text
 from headrace.observability.embedded_events import CutPartFound
 from headrace.observability.events import emit
 
 _FAILED_INSERTS: Final = "FailedInsertQuery"
 _FAILED_WRITES: Final = "WriteBufferFromFileDescriptorWriteFailed"
-_COUNTS: Final = (
-    f"SELECT event, value FROM system.events WHERE event IN ('{_FAILED_INSERTS}', '{_FAILED_WRITES}') "  # noqa: S608
-    "UNION ALL SELECT toString(code), sum(value) FROM system.errors GROUP BY code"
-)
-_LAST_ERROR: Final = "SELECT code, last_error_message FROM system.errors {} ORDER BY last_error_time DESC LIMIT 1"
+_COUNTS: Final = f"SELECT event, value FROM system.events WHERE event IN ('{_FAILED_INSERTS}', '{_FAILED_WRITES}')"  # noqa: S608
+# The fence lets no statement choose its log_comment.
+_OWN_ERROR: Final = "SELECT exception FROM system.query_log WHERE exception_code != 0 AND log_comment = {} LIMIT 1"
 _NEW_PARTS: Final = (
     "SELECT database, `table`, name, level FROM system.parts WHERE active AND modification_time >= toDateTime({})"
 )
@@ -40,15 +38,10 @@ _EXIT_CODE: Final = 74
 
 @dataclass(frozen=True)
 class Mark:
-    """How many failures the engine had counted at one moment; `errors` are all its errors by code."""
+    """How many failures the engine had counted at one moment."""
 
     failed_inserts: int
     failed_writes: int
-    errors: Mapping[str, int] = field(default_factory=dict)
-
-    def new_errors(self, before: "Mark") -> list[str]:
-        """Return the codes of errors that came since another moment."""
-        return sorted(code for code, count in self.errors.items() if count > before.errors.get(code, 0))
 
 
 def _leave() -> None:
@@ -58,8 +51,8 @@ def _leave() -> None:
 class Proof:
     """Compares the engine's counts of failures around an INSERT. Calls block; they may come from several threads.
 
-    A count that grew may be another INSERT's: then this one is refused too, and its repeat under the same token stores
-    nothing twice. `leave` ends the process.
+    A count of failed INSERTs that grew may be another's; the engine's log of errors tells whose. `leave` ends the
+    process.
     """
 
     def __init__(self, engine: Engine, leave: Callable[[], None] = _leave) -> None:
@@ -81,23 +74,21 @@ class Proof:
         self._mend(mark)
         return mark
 
-    def check(self, before: Mark) -> None:
-        """Raise a Fault unless everything between the mark and now was stored as the engine says."""
+    def check(self, mark: str, before: Mark) -> None:
+        """Raise a Fault unless everything that ran under a mark since `before` was stored as the engine says."""
         after = self._count()
         self._mend(after)
         if after.failed_writes > before.failed_writes:
             raise Fault(NOT_ENOUGH_SPACE, "The disk did not take all the data of an INSERT; it was taken back")
         if after.failed_inserts > before.failed_inserts:
-            # The moments of errors are whole seconds: an earlier error of another statement may look as new.
-            codes = ", ".join(after.new_errors(before))
-            query = _LAST_ERROR.format(f"WHERE code IN ({codes})" if codes else "")
-            code, _, text = self._engine.ask(query).rstrip("\n").partition("\t")
-            raise Fault(int(code), text)
+            self._engine.flush_errors()
+            if found := self._engine.ask(_OWN_ERROR.format(quote_text(mark))):
+                raise fault_of(found)
 
     def _count(self) -> Mark:
         lines = (line.split("\t") for line in self._engine.ask(_COUNTS).splitlines())
         found = {name: int(value) for name, value in lines}
-        return Mark(found.pop(_FAILED_INSERTS, 0), found.pop(_FAILED_WRITES, 0), found)
+        return Mark(found.get(_FAILED_INSERTS, 0), found.get(_FAILED_WRITES, 0))
 
     def _mend(self, now: Mark) -> None:
         """Remove inserted parts that were cut short, and their tokens with them, so that a repeat stores the rows.

@@ -5,14 +5,15 @@ import shutil
 from pathlib import Path
 
 from headrace.core.child import say_and_leave
-from headrace.embedded.access import names_of
+from headrace.core.hosts import names_of
 from headrace.embedded.server import answer, bound_socket, listening_address
 from headrace.embedded.warehouse.access import Doorkeeper, pipeline_password
 from headrace.embedded.warehouse.app import WarehouseApp
 from headrace.embedded.warehouse.engine import Bounds, Engine
 from headrace.errors import HeadraceError
+from headrace.observability.counter_export import process_metrics
 from headrace.observability.events import StageStarted, StageStopped, emit
-from headrace.observability.logs import configure_logs
+from headrace.observability.log_export import process_logs
 from headrace.settings import Settings
 
 NAME = "warehouse"
@@ -21,13 +22,17 @@ _STOP_SECS = 10
 
 def serve(settings: Settings) -> None:
     """Lock the folder, take the port, open the engine, and answer requests until SIGTERM or SIGINT."""
+    with process_logs(settings, NAME):
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
     paths = settings.paths()
-    configure_logs(paths, NAME)
     # A broken-off answer ends by dropping its connection; uvicorn would log each as an error of its own.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     host, port = listening_address(settings, NAME)
     password = settings.warehouse_password.get_secret_value()
-    with bound_socket(NAME, host, port) as listener:
+    with bound_socket(NAME, host, port) as listener, process_metrics(settings, NAME, loops=False):
         engine = Engine(paths.warehouse, bounds(settings))
         doorkeeper = Doorkeeper(password, pipeline_password(paths.pipeline_password_file), names_of(host))
         app = WarehouseApp(engine, doorkeeper, empty_folder(paths.warehouse / "pipes"))

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from headrace.embedded.predict.served import predicted
 from headrace.errors import WrongUse
+from headrace.runtime.learners import declared
 from headrace.runtime.quality_store import MOST_WINDOWS, QualityStore, law_of_values, no_windows, with_score
 from headrace.runtime.report.data import ReportData, by_urgency, covered, unresolved
 from headrace.runtime.report.masking import Mask
+from headrace.runtime.report.models import LearnerFigures
 from headrace.runtime.report.samples import SampleRows, sample_rows
 from headrace.schemas.contract import Contract
 from headrace.schemas.durations import parse_duration
@@ -68,7 +71,24 @@ def _overview(
         owner=contract.owner if contract else "",
         kinds=kinds_of(contract),
         mask=mask_of(contract),
+        learners=learners_of(store, settings, dataset),
     ), contract
+
+
+def learners_of(store: QualityStore, settings: Settings, dataset: str) -> list[LearnerFigures]:
+    """Return how the learners of the home that predict a dataset's records stand."""
+    return [
+        LearnerFigures(
+            one.name,
+            one.task.value,
+            predicted(one),
+            store.champion(one.name, one.version),
+            store.model_turn(one.name),
+            store.losses(one.name, one.version),
+        )
+        for one in declared(settings.paths()).specs
+        if one.dataset == dataset
+    ]
 
 
 def _with_details(store: QualityStore, settings: Settings, data: ReportData, contract: Contract | None) -> ReportData:

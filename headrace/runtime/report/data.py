@@ -7,6 +7,7 @@ from typing import Any
 from headrace.runtime.quality_store import Observed
 from headrace.runtime.report.markup import moment
 from headrace.runtime.report.masking import Mask
+from headrace.runtime.report.models import LearnerFigures
 from headrace.runtime.report.samples import SampleRows
 
 _MICROS = 1_000_000
@@ -41,6 +42,7 @@ class ReportData:
     history: Mapping[str, Sequence[Observed]] = field(default_factory=dict)
     samples: Mapping[str, SampleRows] = field(default_factory=dict)
     past: Sequence[Mapping[str, Any]] = ()
+    learners: Sequence[LearnerFigures] = ()
 
     def with_details(
         self,
@@ -100,6 +102,7 @@ class ReportData:
             alerts=[self.mask.alert(one) for one in self.alerts],
             past=[self.mask.alert(one) for one in self.past],
             advice=[self.mask.advice(one) for one in self.advice],
+            learners=[one.masked() if self.mask.all_fields else one for one in self.learners],
             history={name: found for name, found in self.history.items() if name in shown},
         )
 
@@ -122,5 +125,13 @@ def unresolved(alerts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def by_urgency(alerts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return alerts in order: those not silenced first, then by severity and rows at risk."""
-    return sorted(alerts, key=lambda one: (bool(one["silenced"]), _RANK.get(one["severity"], 3), -one["rows_at_risk"]))
+    """Return alerts in order: those not silenced first, then by severity, what a drift cost learners, rows at risk."""
+    return sorted(
+        alerts,
+        key=lambda one: (
+            bool(one["silenced"]),
+            _RANK.get(one["severity"], 3),
+            -one.get("model_effect", 0.0),
+            -one["rows_at_risk"],
+        ),
+    )

@@ -7,6 +7,7 @@ from headrace.runtime.report import summary
 from headrace.runtime.report.data import ReportData
 from headrace.runtime.report.details import together
 from headrace.runtime.report.markup import Markup, element, joined, moment, number, table
+from headrace.runtime.report.models import standing, verdict
 from headrace.runtime.report.page import whole
 from headrace.runtime.report.problems import sentences
 
@@ -115,6 +116,7 @@ def _card(data: ReportData) -> Markup:
         ("what changed", _listed(summary.changed(data)) or "nothing moved much"),
         ("needs attention", _findings(data)),
         ("what to do first", _first_advice(data)),
+        ("models", _models(data)),
         ("not checked", ", ".join(others[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "") or "-"),
         ("for more", f"headrace report {data.dataset} --html {data.dataset}.html"),
     ]
@@ -151,6 +153,11 @@ def _findings(data: ReportData) -> object:
     if len(found) > _MOST_ALERTS:
         told.append(f"and {len(found) - _MOST_ALERTS} more")
     return _listed(told) or "nothing just now"
+
+
+def _models(data: ReportData) -> object:
+    told = [f"{one.name}: {standing(one)}. {verdict(one)}".rstrip() for one in data.learners]
+    return _listed(told) or "no learner predicts these records"
 
 
 def _first_advice(data: ReportData) -> object:

@@ -1,6 +1,6 @@
 """The whole page: self-contained, no script, nothing asked of any other host."""
 
-from headrace.runtime.report import details, problems, summary, trends
+from headrace.runtime.report import details, models, problems, summary, trends
 from headrace.runtime.report.data import ReportData
 from headrace.runtime.report.markup import Markup, element, joined, moment
 from headrace.runtime.report.style import STYLE, style_source
@@ -23,6 +23,7 @@ def report_page(data: ReportData) -> str:
         problems.problems(shown),
         details.advice(shown),
         trends.trends(shown),
+        models.models(shown.learners),
         details.alerts(shown),
         details.fields(shown),
         details.files(shown),

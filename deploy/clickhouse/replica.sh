@@ -1,0 +1,5 @@
+#!/bin/bash
+# The second replica joins the database; its tables, and then their rows, come from the first.
+set -euo pipefail
+clickhouse-client --user "$CLICKHOUSE_USER" --password "$CLICKHOUSE_PASSWORD" --query \
+  "CREATE DATABASE IF NOT EXISTS headrace ENGINE = Replicated('/clickhouse/databases/headrace', '{shard}', '{replica}')"

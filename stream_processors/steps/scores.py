@@ -1,0 +1,43 @@
+"""Scores without labels: from where on a record is unusual, and how many were. Pure."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+_BURST = 4.0
+"""A tick with so many times more flagged records than the share asked for is a burst."""
+
+
+class Scores:
+    """The scores of the last ticks. `limit` is what a share of them is above; None until the first tick is full.
+
+    What is flagged in a burst does not raise the limit, or a burst would hide its own end; one that lasts for as many
+    ticks as are remembered is how things are now.
+    """
+
+    def __init__(self, ticks: int) -> None:
+        self._bursts = 0
+        self._recent: deque[list[float]] = deque(maxlen=max(1, ticks))
+        self._beyond: deque[tuple[int, int]] = deque(maxlen=max(1, ticks))
+        self.limit: float | None = None
+
+    def take(self, scores: Sequence[Any], flags: Sequence[bool | None], share: float) -> None:
+        """Add a full tick with what of it was flagged; the limit of the next one leaves `share` of all above it."""
+        found = [0.0 if one is None else float(one) for one in scores]
+        beyond = sum(map(bool, flags))
+        self._bursts = self._bursts + 1 if beyond > _BURST * share * len(found) else 0
+        if 0 < self._bursts <= (self._recent.maxlen or 0):
+            found = [score for score, flag in zip(found, flags, strict=True) if not flag]
+        self._recent.append(found)
+        self._beyond.append((beyond, len(scores)))
+        together = np.concatenate(list(self._recent))
+        if len(together):
+            self.limit = float(np.quantile(together, 1.0 - share))
+
+    @property
+    def flagged(self) -> float | None:
+        """Return the share of records of the last ticks that were flagged."""
+        rows = sum(rows for _, rows in self._beyond)
+        return sum(beyond for beyond, _ in self._beyond) / rows if rows else None
