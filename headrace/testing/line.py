@@ -31,6 +31,9 @@ from headrace.testing.commands import run_command
 AS_PERMITTED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 HEADRACE = [sys.executable, "-m", "headrace.cli"]
 FINAL = frozenset({"balanced", "partial", "changed", "rejected", "skipped"})
+BACKGROUND_SECS = 200.0
+"""How long to wait for what a line tells in the background (`stream_processors.background`): while any file is on its
+way, that work is held up for a minute, gets its turn, and is held up again."""
 _NOT_FOUND = 404
 _NOT_READY = frozenset({"stopped", "waiting", "starting", "restarting", "failed"})
 _START_SECS, _STOP_SECS = 180.0, 90.0

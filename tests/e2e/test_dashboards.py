@@ -12,7 +12,7 @@ from headrace.cli.dashboard_files import CLICKHOUSE, FOLDER
 from headrace.core.child import wait_until
 from headrace.schemas.learner_store import learner_path
 from headrace.sinks.views import views
-from headrace.testing.line import RunningLine
+from headrace.testing.line import BACKGROUND_SECS, RunningLine
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 DATASET, LEARNER = "boarded", "boarded_weight"
@@ -76,7 +76,7 @@ def shown(line: RunningLine) -> RunningLine:
         path.write_text(text)
     line.drop(DATASET, "boarded.csv", boarded())
     line.final_receipts(DATASET, 1)
-    assert wait_until(lambda: not without_rows(line), 120, every_secs=1.0), without_rows(line)
+    assert wait_until(lambda: not without_rows(line), BACKGROUND_SECS, every_secs=1.0), without_rows(line)
     return line
 
 

@@ -9,10 +9,10 @@ from headrace.cli.json_shapes import ARRAY, LINES, shapes
 from headrace.cli.table_pages import stored
 from headrace.core.child import wait_until
 from headrace.schemas.learner_store import learner_path
-from headrace.testing.line import RunningLine
+from headrace.testing.line import BACKGROUND_SECS, RunningLine
 from headrace.testing.shapes import differences
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 DATASET = "shaped"
 LEARNER = "shaped_odd"
 YAML = f"""name: {LEARNER}
@@ -66,7 +66,8 @@ def shaped(line: RunningLine, tmp_path_factory: pytest.TempPathFactory) -> dict[
     closed = f"SELECT count() > 4 FROM headrace.windows WHERE dataset = '{DATASET}'"
     assert wait_until(lambda: line.value(closed) == "1", 60)
     assert wait_until(lambda: bool(line.headrace("alerts", "--dataset", DATASET, "--json").stdout), 60, every_secs=0.5)
-    assert wait_until(lambda: line.headrace("advice", DATASET, "--json").stdout != "[]\n", 60, every_secs=0.5)
+    advised = f"SELECT count() > 0 FROM headrace.advice WHERE dataset = '{DATASET}'"
+    assert wait_until(lambda: line.value(advised) == "1", BACKGROUND_SECS, every_secs=0.5)
     told = f"SELECT count() > 0 FROM headrace.model_metrics WHERE learner = '{LEARNER}'"
     assert wait_until(lambda: line.value(told) == "1", 60, every_secs=0.5)
     contract = Path(line.settings.paths().contracts / f"{DATASET}.odcs.yaml")

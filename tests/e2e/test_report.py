@@ -7,9 +7,9 @@ import pytest
 
 from headrace.core.child import wait_until
 from headrace.testing.html import Page
-from headrace.testing.line import RunningLine
+from headrace.testing.line import BACKGROUND_SECS, RunningLine
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(360)]
 
 CONTRACT = """
 apiVersion: v3.1.0
@@ -67,7 +67,8 @@ def visited(line: RunningLine, tmp_path_factory: pytest.TempPathFactory) -> Runn
     found = "SELECT count() FROM headrace.alerts WHERE dataset = 'visits' AND notEmpty(samples)"
     closed = "SELECT count() FROM headrace.windows WHERE dataset = 'visits' AND clock = 'event'"
     told = "SELECT rule, state, window_start, length(samples), message FROM headrace.alerts WHERE dataset = 'visits'"
-    assert wait_until(lambda: line.value(found) not in {"", "0"} and line.value(closed) == "4", 60), line.value(told)
+    known = wait_until(lambda: line.value(found) not in {"", "0"} and line.value(closed) == "4", BACKGROUND_SECS)
+    assert known, f"{line.value(closed)} windows closed; alerts: {line.value(told)}"
     return line
 
 
