@@ -58,6 +58,14 @@ def learner_path(paths: Paths, name: str) -> Path:
     return paths.learners / f"{name}{SUFFIX}"
 
 
+def declared_learners(paths: Paths) -> frozenset[str]:
+    """Return the learners whose files are in the home."""
+    if not paths.learners.is_dir():
+        return frozenset()
+    names = [path.name for path in paths.learners.iterdir()]
+    return frozenset(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX) and name[0] != ".")
+
+
 def _note(path: Path) -> Path:
     return path.with_name(f".{path.name.removesuffix(SUFFIX)}{FOLLOWED}")
 

@@ -1,6 +1,7 @@
 """Every topic of headrace, with its partitions and clean-up. Topics are created from here before they are used."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -102,6 +103,15 @@ def parse_data_topic(topic: str) -> tuple[str, str] | None:
     if not found or dataset_name_problem(found[1]):
         return None
     return found[1], found[2]
+
+
+def datasets_of(topics: Iterable[str]) -> list[str]:
+    """Return the datasets that have a topic of valid records among these.
+
+    >>> datasets_of(["flights.valid", "flights.raw", "quality.windows"])
+    ['flights']
+    """
+    return [found[0] for topic in topics if (found := parse_data_topic(topic)) and found[1] == VALID]
 
 
 def value_subject(topic: str) -> str:

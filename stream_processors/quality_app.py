@@ -42,11 +42,11 @@ from headrace.schemas.registry import Registry
 from headrace.schemas.system import MessageUnreadable, frame_system, read_checked, schema_id_of
 from headrace.schemas.topics import ALERTS, MAX_MESSAGE_BYTES, PROFILES, QUALITY_APP, QUALITY_PARTITIONS, QUALITY_TABLE
 from headrace.settings import Settings
+from headrace.stream_processors.checks.learned import LEARNED
 from headrace.stream_processors.faust_consumer import GapTolerantConsumer, GapTolerantTransport
 from headrace.stream_processors.file_alerts import FileAlerts
 from headrace.stream_processors.silences import Silences
 from headrace.stream_processors.steps.file_facts import FACTS
-from headrace.stream_processors.steps.learner_findings import LEARNED
 from headrace.stream_processors.window_app import WindowFlow
 from headrace.stream_processors.window_table import TICK
 

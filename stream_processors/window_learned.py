@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.stream_processors.checks.learned import SEEN
-from headrace.stream_processors.steps.learner_findings import LEARNED
+from headrace.stream_processors.checks.learned import LEARNED, SEEN
 from headrace.stream_processors.steps.window_profile import ARRIVAL_CLOCK
 from headrace.stream_processors.steps.window_state import Part, WindowState
 from headrace.stream_processors.window_law import Law

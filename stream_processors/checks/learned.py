@@ -17,6 +17,8 @@ from headrace.stream_processors.checks.base import Check, Parameters, Scope, Vie
 from headrace.stream_processors.checks.common import fields_problem
 from headrace.stream_processors.checks.noise import CHANCE, LEAST_CHANCE
 
+LEARNED: Final = "learn"
+"""The stage of a message on quality.profiles that tells what a learner found of records that were judged before."""
 SEEN: Final = "seen"
 """Records of which the learner has said all that it will say."""
 SCORED: Final = "scored"

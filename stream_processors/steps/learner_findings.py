@@ -18,6 +18,7 @@ from headrace.stream_processors.checks.learned import (
     ALARMS,
     ANOMALOUS,
     ANOMALOUS_WEIGHT,
+    LEARNED,
     LOSS,
     LOSS_WEIGHT,
     SCORED,
@@ -36,8 +37,6 @@ from headrace.stream_processors.steps.prequential import row_losses
 from headrace.stream_processors.steps.window_profile import ARRIVAL_CLOCK, EVENT_CLOCK, WindowDelta
 from headrace.stream_processors.steps.windows import window_starts
 
-LEARNED: Final = "learn"
-"""The stage of a message on quality.profiles that tells what a learner found of records that were judged before."""
 _COUNTS: Final = (SEEN, SCORED, ANOMALOUS, SCORED_WEIGHT, ANOMALOUS_WEIGHT, LOSS_WEIGHT, ALARMS)
 _SCHEMA: Final = pl.Schema(dict.fromkeys((WINDOW, *_COUNTS), pl.Int64()) | {LOSS: pl.Float64()})
 Start = int | None

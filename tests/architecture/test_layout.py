@@ -89,3 +89,24 @@ def test_nothing_that_is_read_can_run_code() -> None:
             read += 1
             assert not any(f"import {name}" in path.read_text() for name in UNSAFE_FORMATS), path
     assert read > 150
+
+
+HEAVY = ("river", "sklearn", "scipy", "pandas")
+EVERY_HOME_RUNS = (
+    "headrace.producers.app",
+    "headrace.stream_processors.record_loop",
+    "headrace.stream_processors.quality_app",
+    "headrace.stream_processors.advisor",
+    "headrace.stream_processors.learner",
+    "headrace.sinks.app",
+    "headrace.sinks.receipts",
+    "headrace.embedded.predict.__main__",
+    "headrace.runtime.monitor",
+)
+
+
+def test_no_process_of_a_home_without_learners_loads_models() -> None:
+    """River brings scikit-learn, SciPy and pandas: a second and a half of a core and 130 MB, in each process."""
+    code = f"import sys, {', '.join(EVERY_HOME_RUNS)}; print(*(name for name in {HEAVY} if name in sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert found.split() == []

@@ -8,7 +8,7 @@ import pytest
 from headrace.core.vocabulary import AlertState
 from headrace.schemas.check_rules import Bounds, CheckRule, Unit, WindowSpec
 from headrace.stream_processors import window_closing
-from headrace.stream_processors.steps.learner_findings import LEARNED
+from headrace.stream_processors.checks.learned import LEARNED
 from headrace.stream_processors.window_law import Law, Laws
 from headrace.testing.window_line import BASE, HOUR, MICROS, NOW, Line
 

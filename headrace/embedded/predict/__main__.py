@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 from headrace.core.child import say_and_leave
 from headrace.embedded.predict.app import Fence, PredictApp
-from headrace.embedded.predict.rack import Rack, declared_learners
+from headrace.embedded.predict.rack import Rack
 from headrace.embedded.server import answer, bound_socket
 from headrace.errors import HeadraceError, StageCrashed
 from headrace.observability.counter_export import process_metrics
 from headrace.observability.events import StageStarted, StageStopped, emit
 from headrace.observability.learner_events import SnapshotReaderStopped
 from headrace.observability.log_export import process_logs
+from headrace.schemas.learner_store import declared_learners
 from headrace.settings import LOOPBACK, Settings
 
 NAME = "predict"

@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from headrace.schemas.learner_store import SUFFIX
-from headrace.settings import Paths
-
 if TYPE_CHECKING:
     from headrace.embedded.predict.served import Served
 
@@ -44,11 +41,3 @@ class Rack:
     def idle(self) -> None:
         """Say that there is nothing to serve: the home has no learners."""
         self.shelf = Shelf(read_at=time.time())
-
-
-def declared_learners(paths: Paths) -> frozenset[str]:
-    """Return the learners whose files are in the home."""
-    if not paths.learners.is_dir():
-        return frozenset()
-    names = [path.name for path in paths.learners.iterdir()]
-    return frozenset(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX) and name[0] != ".")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import NamedTuple, Protocol
 
-from headrace.embedded.predict.rack import Rack, Shelf, declared_learners
+from headrace.embedded.predict.rack import Rack, Shelf
 from headrace.embedded.predict.served import Served
 from headrace.errors import ContractInvalid, HeadraceError
 from headrace.observability.events import StageWaits, emit
@@ -15,6 +15,7 @@ from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore
 from headrace.schemas.learner_file import parse_learner
 from headrace.schemas.learner_spec import LearnerSpec
+from headrace.schemas.learner_store import declared_learners
 from headrace.schemas.model_catalog import UNLOADABLE
 from headrace.schemas.registry import Registry
 from headrace.schemas.topics import SNAPSHOTS
