@@ -5,10 +5,10 @@ Source of the layout: open-telemetry/opentelemetry-collector-contrib, exporter/c
 """
 
 import logging
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any, ClassVar
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -21,6 +21,7 @@ from headrace.observability.file_events import FileEnded, ReaderFailed
 from headrace.observability.log_export import process_logs
 from headrace.settings import Settings
 from headrace.sinks.ddl import apply_ddl
+from headrace.testing.otlp import grpc_endpoint, http_endpoint
 from headrace.testing.stack import EmbeddedStack
 from headrace.testing.warehouse import ask
 from headrace.transport.warehouse import Warehouse
@@ -47,55 +48,47 @@ STORED = {
     "LogAttributes": ATTRIBUTES,
     "EventName": "String",
 }
+PROCESS = "logtest"
 FILE, SECRET, PERSON = "fedcba9876543210", "planted-s3cret", "Ann Lee"
 TRACE = trace_id("logged", FILE)
 SAID = f"Code: 6. DB::Exception: Cannot parse string '{PERSON}' as Int64 with {SECRET}"
 
 
-class Receiver(BaseHTTPRequestHandler):
-    bodies: ClassVar[list[tuple[str, bytes]]] = []
-
-    def do_POST(self) -> None:
-        type(self).bodies.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_arguments: object) -> None:
-        """Keep the test's output clean."""
-
-
 @pytest.fixture(scope="module")
 def received() -> Iterator[list[tuple[str, bytes]]]:
     """What an OTLP endpoint is sent, as (path, body)."""
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", f"http://127.0.0.1:{server.server_port}/v1/logs")
-        yield Receiver.bodies
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with http_endpoint() as (address, got), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", f"{address}/v1/logs")
+        yield got
 
 
 @pytest.fixture(scope="module")
 def logged(stack: EmbeddedStack, received: list[tuple[str, bytes]]) -> Settings:
     """A stack to which a process has logged: about a file, with an error that holds a secret and a person's name."""
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
     with Warehouse(stack.settings) as own:
         apply_ddl(own)
     settings = stack.settings.model_copy(update={"kafka_sasl_password": SecretStr(SECRET)})
-    with process_logs(settings, "logtest"):
+    with logging_of(settings):
         own_words = {"dataset": "logged", "name": "l.csv", "file": FILE}
         emit(FileEnded(**own_words, state="published", reason="", rows=3, unreadable=0))
         emit(ReaderFailed(**own_words, format="csv", row=2, error=SAID))
-        emit(StageFailed(stage="logtest", error=SAID, hint="none"))
+        emit(StageFailed(stage=PROCESS, error=SAID, hint="none"))
         logging.getLogger("library").debug("not exported")
-    root.handlers[:] = before
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
     return settings
+
+
+@contextmanager
+def logging_of(settings: Settings) -> Iterator[None]:
+    """Log as a process does within the block, and as before after it."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    try:
+        with process_logs(settings, PROCESS):
+            yield
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+        logging.captureWarnings(capture=False)
 
 
 def told(settings: Settings, query: str) -> list[list[str]]:
@@ -142,7 +135,7 @@ def test_official_classes_read_what_an_otlp_endpoint_is_sent(
         assert path == "/v1/logs"
         for resource in ExportLogsServiceRequest.FromString(body).resource_logs:
             names = {one.key: one.value.string_value for one in resource.resource.attributes}
-            assert names["service.name"] == "headrace-logtest"
+            assert names["service.name"] == f"headrace-{PROCESS}"
             records |= {one.event_name: one for scope in resource.scope_logs for one in scope.log_records}
     assert set(records) == {"file_ended", "reader_failed", "stage_failed"}
     ended = records["file_ended"]
@@ -162,3 +155,14 @@ def test_secret_and_value_of_a_row_in_an_error_are_in_no_log_anywhere(
         assert "Cannot parse string *** as Int64 with ***" in where
         assert SECRET not in where
         assert PERSON not in where
+
+
+def test_lines_go_over_grpc_where_the_environment_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with grpc_endpoint() as (address, sent):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", address)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc")
+        with logging_of(Settings(home=tmp_path, warehouse_url="http://127.0.0.1:9")):
+            emit(StageFailed(stage=PROCESS, error="there is no disk", hint="none"))
+    scopes = [scope for one in sent.logs for resource in one.resource_logs for scope in resource.scope_logs]
+    told = {one.event_name: one for scope in scopes for one in scope.log_records}
+    assert told["stage_failed"].body.string_value == "stage failed"

@@ -2,32 +2,14 @@
 
 import json
 import os
-import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import grpc
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
-)
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
-    MetricsServiceServicer,
-    add_MetricsServiceServicer_to_server,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
-    TraceServiceServicer,
-    add_TraceServiceServicer_to_server,
-)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from headrace.core.child import wait_until
 from headrace.core.identity import root_span_id, trace_id
@@ -42,63 +24,26 @@ from headrace.observability.sampling import sampler_of
 from headrace.observability.status import StageStatus
 from headrace.observability.tracing import FileTracer, Kind, SpanEvent
 from headrace.settings import Settings
+from headrace.testing.otlp import Sent, grpc_endpoint, http_endpoint
 
 FILE = "0123456789abcdef"
-
-
-class Receiver(BaseHTTPRequestHandler):
-    bodies: ClassVar[list[tuple[str, bytes]]] = []
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        type(self).bodies.append((self.path, body))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_arguments: object) -> None:
-        """Keep the test's output clean."""
 
 
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, bytes]]]:
     """What an OTLP endpoint is sent, as (path, body)."""
-    Receiver.bodies.clear()
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    yield Receiver.bodies
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-class GrpcReceiver(TraceServiceServicer):
-    """OpenTelemetry's own service, which keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[ExportTraceServiceRequest] = []
-        self.metadata: dict[str, str | bytes] = {}
-
-    def Export(  # noqa: N802 (the protocol's name)
-        self, request: ExportTraceServiceRequest, context: grpc.ServicerContext
-    ) -> ExportTraceServiceResponse:
-        self.requests.append(request)
-        self.metadata |= dict(context.invocation_metadata())
-        return ExportTraceServiceResponse()
+    with http_endpoint() as (address, got):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        yield got
 
 
 @pytest.fixture
-def grpc_received(monkeypatch: pytest.MonkeyPatch) -> Iterator[GrpcReceiver]:
+def grpc_received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
     """What an OTLP endpoint is sent by gRPC."""
-    receiver, server = GrpcReceiver(), grpc.server(ThreadPoolExecutor(2))
-    add_TraceServiceServicer_to_server(receiver, server)  # type: ignore[no-untyped-call]
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
-    yield receiver
-    server.stop(0).wait()
+    with grpc_endpoint() as (address, sent_there):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        yield sent_there
 
 
 def record_file(home: Path) -> str:
@@ -153,11 +98,11 @@ def test_spans_reach_an_otlp_endpoint_by_http(tmp_path: Path, received: list[tup
 
 
 def test_spans_reach_an_otlp_endpoint_by_grpc_with_its_headers(
-    tmp_path: Path, grpc_received: GrpcReceiver, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, grpc_received: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x")
     child = record_file(tmp_path)
-    check_spans(spans_of(grpc_received.requests), child)
+    check_spans(spans_of(grpc_received.traces), child)
     assert grpc_received.metadata["authorization"] == "Bearer x"
 
 
@@ -219,30 +164,14 @@ def test_counters_reach_an_otlp_endpoint_and_the_stages_status_file(
     assert metrics["headrace_process_memory_bytes"].unit == "By"
 
 
-class GrpcMetrics(MetricsServiceServicer):
-    """OpenTelemetry's own service, which keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-
-    def Export(self, request: ExportMetricsServiceRequest, context: object) -> ExportMetricsServiceResponse:  # noqa: N802
-        del context
-        scopes = (scope for resource in request.resource_metrics for scope in resource.scope_metrics)
-        self.names |= {metric.name for scope in scopes for metric in scope.metrics}
-        return ExportMetricsServiceResponse()
-
-
-def test_metrics_go_over_grpc_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    service, server = GrpcMetrics(), grpc.server(ThreadPoolExecutor(max_workers=1))
-    add_MetricsServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc")
+def test_metrics_go_over_grpc_where_the_environment_says_so(grpc_received: Sent) -> None:
     with closing(Counters("judge")):
         emit(TransactionCommitted(seconds=0.2))
-    server.stop(None).wait()
-    assert {"headrace_transaction_seconds", "headrace_process_memory_bytes"} <= service.names
+    scopes = [
+        scope for one in grpc_received.metrics for resource in one.resource_metrics for scope in resource.scope_metrics
+    ]
+    names = {metric.name for scope in scopes for metric in scope.metrics}
+    assert {"headrace_transaction_seconds", "headrace_process_memory_bytes"} <= names
 
 
 def test_metrics_that_cannot_be_sent_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
