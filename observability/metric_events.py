@@ -94,7 +94,7 @@ class QueueSeen(Event):
         Measure(
             "headrace_queue_depth",
             Kind.GAUGE,
-            "What waits in a queue within a stage: rows, messages or files.",
+            "What waits in a queue within a stage: rows, records, files or alerts.",
             ("stage", "queue"),
             "depth",
         ),

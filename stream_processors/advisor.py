@@ -27,7 +27,7 @@ from headrace.observability.events import (
     emit,
 )
 from headrace.observability.health import tell_alive
-from headrace.observability.metric_events import BatchDone
+from headrace.observability.metric_events import BatchDone, QueueSeen
 from headrace.observability.quality_events import AdviceGiven, AdviceMeasured, EvidenceMissing
 from headrace.observability.status import StageStatus
 from headrace.observability.telemetry import telemetry
@@ -191,6 +191,7 @@ class Advisor:
         if (now := time.monotonic()) - self._looked >= _MEASURE_SECS:
             self._looked = now
             self._tell_effects(writer)
+            emit(QueueSeen(queue="alerts_owed_an_effect", depth=len(self._owed)))
         self._measure(writer)
         self._status.update(rows=batch.rows, lag=consumer.lag())
 

@@ -9,7 +9,7 @@ from functools import partial
 from headrace.errors import ContractInvalid, HeadraceError, Terminal, TransactionFailed
 from headrace.observability.events import BatchRepeated, StageStarted, StageWaits, emit
 from headrace.observability.learner_events import LearnerKept, LearnerRefused
-from headrace.observability.metric_events import BatchDone
+from headrace.observability.metric_events import BatchDone, QueueSeen
 from headrace.observability.status import StageStatus
 from headrace.observability.tracing import FileTracer
 from headrace.schemas.contract import Contract
@@ -100,6 +100,8 @@ class LearnerProcess:
             self._reconcile()
             self._tell_kept(publisher)
             self._follow_commands(publisher)
+            unlabelled = sum(line.learner.state.waiting.count for line in self._lines.values())
+            emit(QueueSeen(queue="records_without_label", depth=unlabelled))
         rows = 0
         for line in self._lines.values():
             line.look(now)

@@ -33,6 +33,9 @@ class OwedEffects:
         self._investigator, self._clock = investigator, clock
         self._owed: OrderedDict[str, Owed] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._owed)
+
     def is_fresh(self, alert: Mapping[str, Any]) -> bool:
         """Return True for an alert of a window that may still come to say it."""
         told = alert["class"] == "quality" and alert["window_start"] is not None and not alert["model_effect"]

@@ -49,7 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
 def group_of(item: pytest.Item) -> str:
     """Return the tests of a folder that use the whole line, else the module."""
     path = item.nodeid.partition("::")[0]
-    return f"line of {path.rpartition('/')[0]}" if "line" in getattr(item, "fixturenames", ()) else path
+    return f"line of {path.rpartition('/')[0]}" if uses_line(item) else path
+
+
+def uses_line(item: pytest.Item) -> bool:
+    """Return True for tests that share the line of this file; a module may have a fixture of that name itself."""
+    return "line" in getattr(item, "fixturenames", ()) and not hasattr(getattr(item, "module", None), "line")
 
 
 def begins(item: pytest.Item) -> int:
@@ -72,11 +77,29 @@ def stack() -> Iterator[EmbeddedStack]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def line() -> Iterator[RunningLine]:
-    """A whole line as `headrace up` starts it, once a session; tests share it, so dataset names must be their own.
+LINE = pytest.StashKey[RunningLine]()
 
-    It has two slots of each kind; the demo's test has a line with one.
+
+@pytest.fixture(scope="module")
+def line(request: pytest.FixtureRequest) -> RunningLine:
+    """A whole line as `headrace up` starts it; the tests of a folder share it, so dataset names must be their own.
+
+    It has two slots of each kind; the demo's test has a line with one. It is stopped after the last test that uses it:
+    an idle line takes a tenth of a core.
     """
-    with RunningLine(environment={"HEADRACE_INGEST_SLOTS": "2", "HEADRACE_SINK_SLOTS": "2"}) as running:
-        yield running
+    stash = request.config.stash
+    if LINE not in stash:
+        running = RunningLine(environment={"HEADRACE_INGEST_SLOTS": "2", "HEADRACE_SINK_SLOTS": "2"})
+        running.__enter__()
+        stash[LINE] = running
+    return stash[LINE]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """Stop the shared line after the last test of those that use it, once everything of that test is torn down."""
+    yield
+    if LINE in item.config.stash and (nextitem is None or not uses_line(nextitem)):
+        running = item.config.stash[LINE]
+        del item.config.stash[LINE]
+        running.__exit__(None, None, None)
