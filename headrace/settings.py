@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     monitor_folder_secs: float = Field(
         900.0, gt=0, description="How long a dataset whose files came regularly is silent at least, before an alert."
     )
+    monitor_clear_secs: float = Field(
+        30.0, gt=0, description="How long the cause of an alert of the platform must be gone before it is resolved."
+    )
     drain_secs: float = Field(20.0, gt=0, description="How long a stage may take to finish its batch when stopped.")
 
     @field_validator("registry_url", "warehouse_url", "maven_mirror")

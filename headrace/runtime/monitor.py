@@ -117,7 +117,7 @@ class Monitor:
         checked = self._checked(at)
         seen = observe(self._paths, at, checked)
         self._memory, found = look(self._memory, seen, self._limits, frozenset(self._opened))
-        self._opened, told = live(self._opened, found, at)
+        self._opened, told = live(self._opened, found, at, self._settings.monitor_clear_secs)
         self._silences.refresh()
         for alert in told:
             alert["silenced"] = self._silences.covers(alert["dataset"], alert["rule"], alert["raised_at"])

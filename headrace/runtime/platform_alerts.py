@@ -9,8 +9,6 @@ from headrace.core.vocabulary import AlertState
 from headrace.runtime.platform_rules import Finding, PlatformRule
 
 STILL_SECS = 3_600.0
-# A cause that comes and goes within that time is one alert.
-CLEAR_SECS = 30.0
 _MICROS = 1_000_000
 
 
@@ -37,10 +35,11 @@ class OpenAlert:
 Opened = dict[tuple[str, str], OpenAlert]
 
 
-def live(opened: Opened, found: Iterable[Finding], at: float) -> tuple[Opened, list[dict[str, Any]]]:
+def live(opened: Opened, found: Iterable[Finding], at: float, clear_secs: float) -> tuple[Opened, list[dict[str, Any]]]:
     """Return what is open now, and the transitions to publish: alerts of quality.alerts, without `silenced`.
 
-    The id of a transition follows from rule, place and the moments that are kept, so a repeat overwrites.
+    A cause that comes and goes within `clear_secs` is one alert. The id of a transition follows from rule, place and
+    the moments that are kept, so a repeat overwrites.
     """
     after, told = dict(opened), []
     for finding in found:
@@ -55,7 +54,7 @@ def live(opened: Opened, found: Iterable[Finding], at: float) -> tuple[Opened, l
         else:
             after[key] = replace(known, finding=finding, seen_at=at)
     for key, one in list(after.items()):
-        if at - one.seen_at >= CLEAR_SECS:
+        if at - one.seen_at >= clear_secs:
             del after[key]
             told.append(_alert(one, AlertState.RESOLVED, at))
     return after, told

@@ -33,6 +33,18 @@ class HoeffdingTreeOptions(TreeOptions):
     delta: float = Field(default=1e-7, gt=0, lt=1, description="Chance that a split is wrong.")
 
 
+class SeenClasses(dict[Any, None]):
+    """The classes that a tree has seen, in that order; river keeps a set.
+
+    A set that was read back has another order than the one that was kept, and the tree adds up its probabilities in
+    that order: they would differ by the last digit after a restart.
+    """
+
+    def add(self, name: Any) -> None:
+        """Take in a class."""
+        self[name] = None
+
+
 class _Classes(ClassModel):
     def predict(self, x: Features) -> Prediction:
         """Return the probabilities in the order of the classes' names: river's order is that of a set."""
@@ -66,7 +78,9 @@ class HoeffdingTree(ModelKind[HoeffdingTreeOptions]):
             number = tree.HoeffdingAdaptiveTreeRegressor if options.adaptive else tree.HoeffdingTreeRegressor
             return NumberModel(encoder, number(**shared, **number_leaves(options)))
         classes = tree.HoeffdingAdaptiveTreeClassifier if options.adaptive else tree.HoeffdingTreeClassifier
-        return _Classes(encoder, classes(**shared))
+        model = classes(**shared)
+        model.classes = SeenClasses()
+        return _Classes(encoder, model)
 
 
 def tree_scaling(inputs: Inputs) -> Any:

@@ -219,9 +219,13 @@ def test_batch_of_several_files_is_one_span_that_links_to_those_that_published_t
     with judging(line.stack, spans):
         line.wait_for(valid=2, quarantined=1)
     traces = [trace_id(line.dataset, file) for file in (FILE, OTHER)]
-    (batch,) = [span for span in spans if span.name == "judge batch" and span.links[0].trace_id in traces]
-    assert [(link.trace_id, link.span_id) for link in batch.links] == [(trace, "a" * 16) for trace in traces]
-    assert (batch.kind, batch.attributes["messaging.batch.message_count"]) == (Kind.CONSUMER, 3)
+    # The stack is shared: what other tests published and nobody judged may be in the batch too.
+    batches = [span for span in spans if span.name == "judge batch"]
+    (batch,) = [span for span in batches if {link.trace_id for link in span.links} & set(traces)]
+    ours = [(link.trace_id, link.span_id) for link in batch.links if link.trace_id in traces]
+    assert ours == [(trace, "a" * 16) for trace in traces]
+    assert batch.kind is Kind.CONSUMER
+    assert int(str(batch.attributes["messaging.batch.message_count"])) >= 3
     files = {span.trace_id: span for span in spans if span.trace_id in traces}
     for span in files.values():
         assert [(link.trace_id, link.span_id) for link in span.links] == [(batch.trace_id, batch.span_id)]
@@ -249,7 +253,9 @@ def test_context_of_a_foreign_producer_is_linked_and_its_state_passed_on(line: L
         line.wait_for(valid=1)
     (span,) = [span for span in spans if span.trace_id == trace_id(line.dataset, FILE)]
     assert span.parent_span_id == root_span_id(line.dataset, FILE)
-    assert [(link.trace_id, link.span_id) for link in span.links] == [("c" * 32, "d" * 16)]
+    foreign, *of_batch = [(link.trace_id, link.span_id) for link in span.links]
+    assert foreign == ("c" * 32, "d" * 16)
+    assert of_batch == [(one.trace_id, one.span_id) for one in spans if one.name == "judge batch"][: len(of_batch)]
     given, (message,) = dict(headers).get("tracestate"), line.read(line.topic("valid"))
     assert (dict(message.headers()).get("tracestate"), span.state.encode()) == (given, given or b"")
 

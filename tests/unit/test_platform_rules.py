@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.runtime.platform_alerts import CLEAR_SECS, STILL_SECS, OpenAlert, Opened, live
+from headrace.runtime.platform_alerts import STILL_SECS, OpenAlert, Opened, live
 from headrace.runtime.platform_rules import (
     Finding,
     Limits,
@@ -32,7 +32,7 @@ LIMITS = Limits(
     disk_floor_bytes=10**9,
     folder_secs=900,
 )
-STEP = 5.0
+STEP, CLEAR_SECS = 5.0, 30.0
 STAGES = ("watcher", "judge", "sink", "receipts")
 
 
@@ -57,7 +57,7 @@ class Line:
                     self.stages[name] = replace(seen, told=seen.told + 1, rows=seen.rows + rows.get(name, 0))
             seen_now = Observation(self.at, self.stages, self.processes, self.disk, self.arrivals, self.checked)
             self.memory, found = look(self.memory, seen_now, LIMITS, frozenset(self.opened))
-            self.opened, told = live(self.opened, found, self.at)
+            self.opened, told = live(self.opened, found, self.at, CLEAR_SECS)
             self.told += told
         return [(one["rule"], place_of(one), one["state"]) for one in self.told[before:]]
 
@@ -254,7 +254,7 @@ def test_alert_of_the_platform_is_an_alert_of_the_schema_with_its_class(line: Li
 
 def test_finding_names_its_rule() -> None:
     finding = Finding(PlatformRule.DISK_FLOOR, "", "critical", 1, 2, "bytes", "m", "h")  # type: ignore[arg-type]
-    opened, told = live({}, [finding], 5.0)
+    opened, told = live({}, [finding], 5.0, CLEAR_SECS)
     assert [one["rule"] for one in told] == ["disk_floor"]
     assert list(opened) == [("disk_floor", "")]
 
