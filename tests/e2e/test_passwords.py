@@ -154,7 +154,7 @@ def messages(line: RunningLine) -> dict[str, bytes]:
             for message in consumer.consume(1_000, timeout=0.5):
                 assert message.error() is None
                 said = repr((message.key(), message.value(), message.headers())).encode()
-                found.setdefault(message.topic(), []).append(said)
+                found.setdefault(str(message.topic()), []).append(said)
     finally:
         consumer.close()
     return {name: b"\n".join(said) for name, said in found.items()}
