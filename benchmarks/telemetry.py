@@ -1,16 +1,20 @@
-"""python -m benchmarks.telemetry: what seeing through the line costs: telemetry on, sampled and off, in turns.
+"""python -m benchmarks.telemetry: what seeing through the line costs: telemetry on, or sampled, against off.
 
-Each turn is a line on a fresh home: one file of flights to warm it up, then `--copies` files that are timed. On: every
-span, to the warehouse and by OTLP to a receiver that only keeps it, with all logs and metrics. Sampled: one trace in
-ten. Off: OTEL_SDK_DISABLED, so neither spans nor OTLP, and only errors are logged. Learners are left out: what they
-take of two cores differs from turn to turn by more than telemetry costs. The median of the turns counts; CPU seconds a
-million rows, of all processes together, are steadier than rows a second.
+Two lines run side by side on fresh homes and take in the same files at the same time, one with telemetry and one
+without: whatever the machine does meanwhile, it does to both. A turn of lines one after the other differs from the next
+by up to half, which hides 5 %. On: every span, to the warehouse and by OTLP to a receiver that only keeps it, with all
+logs and metrics. Sampled: one trace in ten. Off: OTEL_SDK_DISABLED, so neither spans nor OTLP, and only errors are
+logged. Learners are left out. What counts is CPU seconds a million rows of all processes of a line together, as a ratio
+to the line beside it: two cores that are full give so many rows as their seconds allow.
 """
 
 import argparse
+import math
 import shutil
 import statistics
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ from benchmarks.flights import write_rotated
 from benchmarks.line import throughput
 from benchmarks.machine import machine, save
 from headrace.testing.line import RunningLine
-from headrace.testing.receiver import receiver
+from headrace.testing.otlp import http_endpoint
 
 SAMPLED = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
 OFF = {"OTEL_SDK_DISABLED": "true", "HEADRACE_LOG_LEVEL": "error"}
@@ -26,45 +30,71 @@ ALWAYS = {"HEADRACE_LEARNERS": "false"}
 
 
 def main() -> None:
-    """Take turns, print each mode's rows a second and what it costs, and save them."""
+    """Take turns, print what each mode costs beside the line without telemetry, and save it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.telemetry", description=main.__doc__)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--copies", type=int, default=2, help="flights files, 336,776 rows each (default 2)")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="headrace-bench-"))
-    speeds: dict[str, list[float]] = {"off": [], "sampled": [], "on": []}
-    cpu: dict[str, list[float]] = {mode: [] for mode in speeds}
-    rows = 0
+    pairs: dict[str, list[dict[str, float]]] = {"on": [], "sampled": []}
     try:
         files = write_rotated(folder, options.copies + 1)
-        with receiver(200) as (endpoint, _):
+        with http_endpoint() as (endpoint, _):
             on = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_TRACES_SAMPLER": "always_on"}
-            modes = {"off": OFF, "sampled": on | SAMPLED, "on": on}
+            modes = {"on": on, "sampled": on | SAMPLED}
             for turn in range(options.turns):
-                for mode in modes if turn % 2 == 0 else reversed(modes):
-                    with RunningLine(folder / f"{mode}-{turn}", ALWAYS | modes[mode]) as line:
-                        found = throughput(line, files)
-                    shutil.rmtree(folder / f"{mode}-{turn}", ignore_errors=True)
-                    rows = found["rows"]
-                    speeds[mode].append(found["rows_per_s"])
-                    cpu[mode].append(round(sum(found["cpu_s_per_million_rows"].values()), 1))
-                    print(f"turn {turn + 1} {mode:<8} {found['rows_per_s']:>10,} rows/s {cpu[mode][-1]} s", flush=True)
+                for mode, environment in modes.items():
+                    # Who starts first changes from turn to turn.
+                    order = {"off": OFF, mode: environment} if turn % 2 else {mode: environment, "off": OFF}
+                    pair = side_by_side(folder / f"{mode}-{turn}", order, files)
+                    pairs[mode].append(costs(pair[mode], pair["off"]))
+                    print(f"turn {turn + 1} {mode:<8} {pairs[mode][-1]}", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    show(rows, speeds, cpu)
-
-
-def show(rows: int, speeds: dict[str, list[float]], cpu: dict[str, list[float]]) -> None:
-    """Print and save the medians."""
-    medians = {mode: statistics.median(found) for mode, found in speeds.items()}
-    costs = {mode: round(1 - found / medians["off"], 3) for mode, found in medians.items()}
-    for mode, found in medians.items():
-        used = statistics.median(cpu[mode])
-        print(
-            f"{mode:<8} {found:>10,.0f} rows/s  {costs[mode]:+.1%}   {used:.1f} CPU s / million rows   {speeds[mode]}"
-        )
-    result: dict[str, Any] = {"rows_a_turn": rows, "rows_per_s": speeds, "median": medians, "cost": costs, "cpu": cpu}
+    result: dict[str, Any] = {"rows_a_line": options.copies * 336_776, "pairs": pairs} | shown(pairs)
     print(save(result | machine(), "telemetry"))
+
+
+def side_by_side(folder: Path, modes: dict[str, dict[str, str]], files: list[Path]) -> dict[str, dict[str, Any]]:
+    """Return what two lines do with the same files at the same time, by mode."""
+    (one, first), (other, second) = modes.items()
+    with RunningLine(folder / one, ALWAYS | first) as a, RunningLine(folder / other, ALWAYS | second) as b:
+        with ThreadPoolExecutor(2) as threads:
+            works = {name: threads.submit(throughput, line, files) for name, line in ((one, a), (other, b))}
+        found = {name: work.result() for name, work in works.items()}
+    shutil.rmtree(folder)
+    return found
+
+
+def costs(told: dict[str, Any], silent: dict[str, Any]) -> dict[str, float]:
+    """Return CPU seconds a million rows with and without telemetry, and the ratios of those and of the speeds."""
+    cpu, without = (sum(one["cpu_s_per_million_rows"].values()) for one in (told, silent))
+    return {
+        "cpu_s": round(cpu, 2),
+        "cpu_s_off": round(without, 2),
+        "cpu_ratio": round(cpu / without, 4),
+        "speed_ratio": round(told["rows_per_s"] / silent["rows_per_s"], 4),
+    }
+
+
+def shown(pairs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Print and return what each mode costs: the mean of the turns' ratios with its standard error."""
+    found = {}
+    for mode, turns in pairs.items():
+        cost, error = mean_and_error([one["cpu_ratio"] - 1 for one in turns])
+        found[mode] = {"cpu_cost": round(cost, 4), "error": round(error, 4)}
+        print(f"{mode:<8} {cost:+.1%} ± {error:.1%} CPU seconds a row, {len(turns)} turns")
+    return found
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and its standard error (nan of one value).
+
+    >>> mean_and_error([1.0, 3.0])
+    (2.0, 1.0)
+    """
+    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return statistics.fmean(values), error
 
 
 if __name__ == "__main__":

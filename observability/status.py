@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, TypedDict
 
 import psutil
@@ -30,12 +31,26 @@ class StageReport(TypedDict):
     ]
 
 
+def report_path(paths: Paths, stage: str) -> Path:
+    """Return where a stage tells of itself."""
+    return paths.run / "stages" / f"{stage}.json"
+
+
+def read_stage(paths: Paths, stage: str, pid: int | None = None) -> StageReport | None:
+    """Return what a stage told of itself last; None: nothing yet, or not the process `pid` where one is asked for."""
+    try:
+        told: StageReport = json.loads(report_path(paths, stage).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return told if pid is None or pid == told["pid"] else None
+
+
 class StageStatus:
     """Counts a stage's rows and writes HOME/run/stages/<stage>.json at most every half second."""
 
     def __init__(self, paths: Paths, stage: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._stage = stage
-        self._file = paths.run / "stages" / f"{stage}.json"
+        self._file = report_path(paths, stage)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._monotonic = monotonic
         self._process = psutil.Process()

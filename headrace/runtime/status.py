@@ -1,14 +1,12 @@
 """What `headrace status` shows, read from HOME/run: it needs no service and no supervisor to answer."""
 
-import json
-from pathlib import Path
 from typing import Annotated, TypedDict
 
 import psutil
 
 from headrace.embedded.services import LISTENERS, external_services
 from headrace.observability.endpoint import addresses
-from headrace.observability.status import StageReport
+from headrace.observability.status import StageReport, read_stage
 from headrace.runtime.home import ProcessReport, is_held, process_of, read_report
 from headrace.runtime.plan import STAGES
 from headrace.settings import Paths, Settings
@@ -85,7 +83,7 @@ def _service(settings: Settings, name: str, process: ProcessReport | None) -> Se
 
 
 def _stage(paths: Paths, name: str, process: ProcessReport) -> StageStatusReport:
-    told = _told(paths.run / "stages" / f"{name}.json", process["pid"])
+    told = read_stage(paths, name, process["pid"]) if process["pid"] else None
     return {
         # A running stage's own word says more: it may be idle, or waiting for a service.
         "state": told["state"] if told and process["state"] == "running" else process["state"],
@@ -98,15 +96,6 @@ def _stage(paths: Paths, name: str, process: ProcessReport) -> StageStatusReport
         "restarts": process["restarts"],
         "error": process["error"],
     }
-
-
-def _told(path: Path, pid: int) -> StageReport | None:
-    """Return the stage's own report, None if there is none of this very process."""
-    try:
-        told: StageReport = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return told if told["pid"] == pid and pid else None
 
 
 def _memory(pid: int, created_at: float) -> int:

@@ -1,6 +1,5 @@
 """Quality apps as processes of a stack's home, deltas of windows for them, and what must come of these."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from headrace.core.identity import stable_slot
+from headrace.observability.status import read_stage
 from headrace.runtime.plan import STAGES
 from headrace.schemas.contract import Contract
 from headrace.schemas.contract_store import ContractStore
@@ -40,11 +40,8 @@ def end(member: subprocess.Popen[bytes]) -> None:
 
 def lag_of(settings: Settings, slot: int) -> int:
     """Return how far a member says that it is behind, -1 while it does not know."""
-    name = "quality" if slot == 0 else f"quality-{slot}"
-    try:
-        return int(json.loads((settings.paths().run / "stages" / f"{name}.json").read_text())["lag"])
-    except (FileNotFoundError, ValueError):
-        return -1
+    told = read_stage(settings.paths(), "quality" if slot == 0 else f"quality-{slot}")
+    return -1 if told is None else told["lag"]
 
 
 class Deltas:

@@ -1,6 +1,5 @@
 """Partitions are raised between two files, and second processes take a share of them: nothing is lost or doubled."""
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from headrace.core.child import wait_until
+from headrace.observability.status import read_stage
 from headrace.testing.line import RunningLine
 from headrace.testing.quality_members import end, start_member
 from headrace.transport.kafka import Topics
@@ -82,10 +82,8 @@ def beside(member: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
 
 
 def rows_of(line: RunningLine, name: str) -> int:
-    try:
-        return int(json.loads((line.settings.paths().run / "stages" / f"{name}.json").read_text())["rows"])
-    except (FileNotFoundError, ValueError):
-        return -1
+    told = read_stage(line.settings.paths(), name)
+    return -1 if told is None else told["rows"]
 
 
 @pytest.mark.timeout(300)

@@ -1,6 +1,5 @@
 """The judge under kill -9, restarts and a second member: each record comes out once."""
 
-import json
 import os
 import random
 import subprocess
@@ -17,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.core.guarded import guarded_command
 from headrace.errors import PositionLost
+from headrace.observability.status import read_stage
 from headrace.schemas.codec import encode, polars_schema
 from headrace.schemas.contract import Contract, parse_contract
 from headrace.schemas.contract_store import ContractStore
@@ -160,9 +160,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def running(flow: Flow, process: "subprocess.Popen[bytes]", slot: int = 0) -> bool:
     name = "judge" if slot == 0 else f"judge-{slot}"
-    status = flow.settings.paths().run / "stages" / f"{name}.json"
-    told = json.loads(status.read_text()) if status.exists() else {}
-    return bool(told and told["pid"] == process.pid and told["state"] == "running")
+    told = read_stage(flow.settings.paths(), name, process.pid)
+    return told is not None and told["state"] == "running"
 
 
 def stop(flow: Flow, process: "subprocess.Popen[bytes]") -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from headrace.cli.alerts import published_alerts
 from headrace.core.identity import stable_slot
+from headrace.observability.status import read_stage
 from headrace.schemas.contract import parse_contract
 from headrace.schemas.contract_store import ContractStore
 from headrace.schemas.registry import Registry
@@ -203,7 +204,8 @@ def unreadable(stack: EmbeddedStack) -> set[int]:
 
 
 def lag(stack: EmbeddedStack) -> int:
-    return int(json.loads((stack.settings.paths().run / "stages" / "quality.json").read_text())["lag"])
+    told = read_stage(stack.settings.paths(), "quality")
+    return -1 if told is None else told["lag"]
 
 
 def wait_for_alerts(stack: EmbeddedStack, count: int) -> None:

@@ -16,6 +16,7 @@ from headrace.cli import headrace
 from headrace.core.child import wait_until
 from headrace.core.identity import root_span_id, trace_id
 from headrace.core.vocabulary import FileState
+from headrace.observability.status import read_stage
 from headrace.observability.tracing import FileTracer, SpanRecord
 from headrace.schemas.ledger import FileEntry, entry_key, frame_entry, new_entry, read_entry
 from headrace.schemas.record import FieldType, RecordField, RecordSchema
@@ -371,7 +372,7 @@ def reconcile_until(
 
 def test_receipts_wait_while_the_warehouse_refuses_to_count(line: Line) -> None:
     entry = line.entry(rows_published=0)
-    told = line.settings.paths().run / "stages" / "receipts.json"
+    paths = line.settings.paths()
     view, stop = CompactedTopic(line.client, LEDGER), threading.Event()
     spans: list[SpanRecord] = []
     line.warehouse.execute(f"CREATE TABLE headrace.{line.dataset} (a UInt8) ENGINE = MergeTree ORDER BY a")
@@ -379,7 +380,9 @@ def test_receipts_wait_while_the_warehouse_refuses_to_count(line: Line) -> None:
     stage = threading.Thread(target=run, args=(line.settings, FileTracer(spans.append), stop))
     stage.start()
     try:
-        assert wait_until(lambda: told.exists() and json.loads(told.read_text())["state"] == "waiting", LIMIT_SECS)
+        assert wait_until(
+            lambda: bool((told := read_stage(paths, "receipts")) and told["state"] == "waiting"), LIMIT_SECS
+        )
         line.warehouse.execute(f"DROP TABLE headrace.{line.dataset} SYNC")
         key = entry_key(entry.dataset, entry.sha256)
         assert wait_until(lambda: read_entry(view.refresh()[key]).balanced, LIMIT_SECS)
