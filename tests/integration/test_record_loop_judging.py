@@ -231,11 +231,8 @@ def test_batch_of_several_files_is_one_span_that_links_to_those_that_published_t
         assert [(link.trace_id, link.span_id) for link in span.links] == [(batch.trace_id, batch.span_id)]
         assert span.attributes["messaging.destination.name"] == line.topic("raw")
     assert [span.attributes["messaging.kafka.offset"] for span in files.values()] == [0, 1]
-    assert [files[traces[1]].attributes[f"headrace.{name}"] for name in ("first_row", "last_row", "last_offset")] == [
-        0,
-        1,
-        2,
-    ]
+    rows = [files[traces[1]].attributes[f"headrace.{name}"] for name in ("first_row", "last_row", "last_offset")]
+    assert rows == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
