@@ -41,9 +41,9 @@ class LearnerEvidence:
         if rule.check == "anomaly_share":
             return Finding(learner_sql.anomalous_condition(contract, learner, inside))
         spec = next((one for one in self._specs() if one.name == learner), None)
-        now = learner_sql.losses_query(contract, spec, inside) if spec else ""
-        if not now or spec is None:
+        if spec is None or not self._is_told(spec):
             return Finding()
+        now = learner_sql.losses_query(contract, spec, inside)
         before = self._rows(learner_sql.usual_query(learner_sql.losses_query(contract, spec, earlier)))[0]
         lost = self._rows(learner_sql.usual_query(now))[0]
         if not before[2] or not lost[2]:
@@ -73,9 +73,7 @@ class LearnerEvidence:
         return [
             spec
             for spec in self._specs()
-            if spec.dataset == contract.dataset
-            and set(fields) & set(spec.features)
-            and learner_sql.losses_query(contract, spec, "true")
+            if spec.dataset == contract.dataset and set(fields) & set(spec.features) and self._is_told(spec)
         ]
 
     def predicted(self, contract: Contract, fields: Sequence[str], inside: str) -> int | None:
@@ -97,6 +95,12 @@ class LearnerEvidence:
             effect = effect_of(spec.name, *map(self._parts, queries))
             found += [effect] if effect is not None else []
         return tuple(sorted(found, key=lambda one: (-one.share, one.learner)))
+
+    def _is_told(self, spec: LearnerSpec) -> bool:
+        """Return True for a learner that is judged by labels, and whose labels can be looked up."""
+        if spec.label is None or spec.late is None:
+            return spec.label is not None
+        return bool(self._rows(learner_sql.table_query(spec.late.dataset))[0][0])
 
     def _parts(self, losses: str) -> tuple[Losses, Losses]:
         row = self._rows(learner_sql.parts_query(losses))[0]

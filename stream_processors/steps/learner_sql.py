@@ -4,7 +4,7 @@ Of a row that several versions of a learner predicted, the newest word counts. A
 counts it: the absolute error of a number, the log loss of a class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from headrace.schemas.contract import Contract
@@ -51,22 +51,46 @@ def _said(contract: Contract, learner: str, where: str) -> str:
 
 
 def losses_query(contract: Contract, spec: LearnerSpec, where: str, shown: str = "true") -> str:
-    """Return the query for (file, row, loss, whether `shown` holds) of rows that have a label of their own.
+    """Return the query for (file, row, loss, whether `shown` holds) of rows whose label is known.
 
-    It is empty for a learner whose labels are in another dataset, or that is judged by none.
+    It is empty for a learner that is judged by no label. Labels of another dataset are looked up in its table, which
+    must be there: the first that came for a key is the one that was learned.
     """
-    if spec.label is None or spec.late is not None:
+    if spec.label is None:
         return ""
     label = expression_sql(spec.label.node)
-    rows = (
-        f"SELECT `_file`, `_row`, {label} AS label, ifNull({shown}, false) AS shown "  # noqa: S608
-        f"FROM {table_name(contract.dataset)} WHERE {where}"
-    )
+    told = f"{identifier('_file')}, {identifier('_row')}, ifNull({shown}, false) AS shown"
+    table = table_name(contract.dataset)
+    if spec.late is None:
+        rows = f"SELECT {told}, {label} AS label FROM {table} WHERE {where}"  # noqa: S608
+    else:
+        own, theirs = zip(*spec.late.keys, strict=True)
+        equal = " AND ".join(f"own.k{n} = theirs.k{n}" for n in range(len(own)))
+        rows = (
+            f"SELECT own.`_file` AS `_file`, own.`_row` AS `_row`, own.shown AS shown, theirs.label AS label "  # noqa: S608
+            f"FROM (SELECT {told}, {_keys(own)} FROM {table} WHERE {where}) AS own INNER JOIN "
+            f"(SELECT {_keys(theirs)}, argMin({label}, (`_ingested_at`, `_offset`)) AS label "
+            f"FROM {table_name(spec.late.dataset)} WHERE isNotNull({label}) GROUP BY {_names(theirs)}) AS theirs "
+            f"ON {equal}"
+        )
     return (
         f"SELECT rows.`_file` AS f, rows.`_row` AS r, {_LOSSES.get(spec.label_kind, _OF_CLASS)} AS loss, "  # noqa: S608
         f"rows.shown AS shown FROM ({rows}) AS rows INNER JOIN ({_said(contract, spec.name, where)}) AS told "
         "ON rows.`_file` = told.f AND rows.`_row` = told.r WHERE isNotNull(rows.label)"
     )
+
+
+def table_query(dataset: str) -> str:
+    """Return the query for how many tables a dataset has: 0 before its first rows."""
+    return f"SELECT count() FROM system.tables WHERE database = 'headrace' AND name = {literal(dataset)}"  # noqa: S608
+
+
+def _keys(fields: Sequence[str]) -> str:
+    return ", ".join(f"{identifier(name)} AS k{n}" for n, name in enumerate(fields))
+
+
+def _names(fields: Sequence[str]) -> str:
+    return ", ".join(f"k{n}" for n in range(len(fields)))
 
 
 _OF_NUMBER: Final = "abs(toFloat64(rows.label) - ifNull(told.said.2, 0))"
