@@ -7,16 +7,19 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import psutil
 
 from headrace.core.files import write_atomically
 from headrace.core.hosts import from_here, names_of
 from headrace.observability.events import RequestFailed, emit
 from headrace.observability.health import Health
-from headrace.observability.metric_events import EndpointMoved, EndpointNotNoted
+from headrace.observability.metric_events import EndpointMoved
+from headrace.observability.notes import tell_not_written
 from headrace.settings import LOOPBACK, Paths, Settings
 
 # In the order of the plan: with a fixed base port each has the port at its place.
@@ -65,12 +68,20 @@ class Endpoint:
 
 
 def addresses(paths: Paths) -> dict[str, str]:
-    """Return where each process of a home answers (host:port by name); empty where none does."""
+    """Return where each process of a home answers (host:port by name); empty where none does.
+
+    Who was killed could not take its address back: it is left out.
+    """
+    return {name: one["address"] for name, one in _noted(paths).items()}
+
+
+def _noted(paths: Paths) -> dict[str, dict[str, Any]]:
+    """Return address and process id of the processes that live."""
     try:
-        found: dict[str, str] = json.loads(_file(paths).read_text())
+        found: dict[str, dict[str, Any]] = json.loads(_file(paths).read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return found
+    return {name: one for name, one in found.items() if psutil.pid_exists(one["pid"])}
 
 
 def forget_addresses(paths: Paths) -> None:
@@ -187,7 +198,7 @@ def _note(paths: Paths, process: str, address: str) -> None:
     try:
         _write_note(paths, process, address)
     except OSError as error:
-        emit(EndpointNotNoted(process=process, address=address, cause=str(error)))
+        tell_not_written(_file(paths), error)
 
 
 def _write_note(paths: Paths, process: str, address: str) -> None:
@@ -196,8 +207,9 @@ def _write_note(paths: Paths, process: str, address: str) -> None:
     descriptor = os.open(paths.run / "telemetry.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        others: Mapping[str, str] = {name: one for name, one in addresses(paths).items() if name != process}
-        known = {**others, process: address} if address else dict(others)
+        known = {name: one for name, one in _noted(paths).items() if name != process}
+        if address:
+            known[process] = {"address": address, "pid": os.getpid()}
         write_atomically(_file(paths), json.dumps(known).encode())
     finally:
         os.close(descriptor)

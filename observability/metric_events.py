@@ -116,14 +116,17 @@ class EndpointMoved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndpointNotNoted(Event):
-    """HOME/run/telemetry.json could not be written, so nobody finds a process's metrics until it is started again."""
+class NoteNotWritten(Event):
+    """A small file that tells of the line could not be written (a full disk): status, report, addresses, memory.
+
+    The process goes on; what reads the file sees how things were.
+    """
 
     level: ClassVar[int] = logging.WARNING
-    text: ClassVar[str] = "metrics endpoint not noted"
-    process: str
-    address: str
+    text: ClassVar[str] = "note not written"
+    note: str
     cause: str
+    hint: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from typing import Annotated, TypedDict
 
 import psutil
 
-from headrace.core.files import write_atomically
 from headrace.observability.counters import current_values
 from headrace.observability.events import emit
 from headrace.observability.health import tell_health
 from headrace.observability.metric_events import StageTold
+from headrace.observability.notes import write_note
 from headrace.settings import Paths
 
 
@@ -85,5 +85,5 @@ class StageStatus:
             "memory_bytes": self._process.memory_info().rss,
             "counters": current_values(),
         }
-        write_atomically(self._file, json.dumps(report).encode())
+        write_note(self._file, json.dumps(report).encode())
         self._written_at = now

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from headrace.core.child import exit_status
 from headrace.core.collector import relax_collector
 from headrace.errors import AlreadyRunning, HeadraceError
-from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
+from headrace.observability.events import StageFailed, StageStarted, StageStopped, emit
 from headrace.observability.metric_events import QueueSeen
 from headrace.observability.status import StageStatus
 from headrace.observability.telemetry import telemetry
@@ -116,11 +116,7 @@ class WatcherApp:
             rows, self._rows = self._rows, 0
         waiting = sum(slot.ready.waiting() for slot in self._slots)
         emit(QueueSeen(queue="ready_files", depth=waiting))
-        try:
-            self._status.update(rows=rows, lag=waiting, state=state)
-        except OSError as error:
-            # A full disk must not stop the files that need no room of ours.
-            emit(StageWaits(stage=STAGE, cause=str(error), hint="free some room on the disk", retry_secs=_STEP_SECS))
+        self._status.update(rows=rows, lag=waiting, state=state)
 
 
 def run(settings: Settings, tracer: FileTracer) -> None:

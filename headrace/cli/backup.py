@@ -11,7 +11,7 @@ from headrace.cli.down import stop_line
 from headrace.cli.up import ready_to_start, start_daemon
 from headrace.embedded.services import SERVICES, external_services
 from headrace.errors import WrongUse
-from headrace.runtime.backup import write_backup
+from headrace.runtime.backup import file_for, write_backup
 from headrace.runtime.home import is_held, read_report
 from headrace.runtime.plan import PIPELINE, STAGES
 from headrace.runtime.restore import restore_backup
@@ -59,11 +59,12 @@ def backup(target: Path, *, stop: bool) -> None:
             f"a line runs on {paths.home}: its files change",
             hint="headrace down, or --stop, which starts it again afterwards",
         )
+    path = file_for(target)
     again = _running_as(settings) if running else None
     if running:
         stop_line(settings)
     try:
-        _back_up(settings, target)
+        _back_up(settings, path)
     finally:
         if again is not None:
             chosen, services = again

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import os
+import shlex
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
@@ -52,19 +53,20 @@ def write_backup(settings: Settings, target: Path, told: Told = lambda _done, _a
     paths = settings.paths()
     if not any((paths.home / name).exists() for name in ("kafka", "warehouse", "contracts")):
         raise WrongUse(f"there is no home to back up at {paths.home}", hint="HEADRACE_HOME=FOLDER names it")
-    path = _named(target)
-    if path.exists():
-        raise WrongUse(f"{path} is there already", hint="give another name; a backup replaces nothing")
+    path = file_for(target)
     with locked_home(paths):
         _check_nothing_runs_on(paths)
         return _write(settings, path, told)
 
 
-def _named(target: Path) -> Path:
-    """Return the file to write: in a folder it gets a name with the time."""
-    if target.is_dir():
-        return target / f"headrace-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz"
-    return target
+def file_for(target: Path) -> Path:
+    """Return the file to write, in a folder one named by the time; raises WrongUse where it cannot be written."""
+    path = target / f"headrace-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz" if target.is_dir() else target
+    if path.exists():
+        raise WrongUse(f"{path} is there already", hint="give another name; a backup replaces nothing")
+    if not path.parent.is_dir():
+        raise WrongUse(f"there is no folder {path.parent}", hint=f"mkdir -p {shlex.quote(str(path.parent))}")
+    return path
 
 
 def _check_nothing_runs_on(paths: Paths) -> None:
@@ -123,12 +125,23 @@ def _whole_or_not_at_all(path: Path) -> Iterator[gzip.GzipFile]:
                 yield stream
             file.flush()
             os.fsync(file.fileno())
-        # Not rename: that would replace a file that came meanwhile.
-        os.link(draft, path)
+        _name_it(draft, path)
     except FileExistsError as error:
         raise WrongUse(f"{path} came meanwhile", hint="give another name; a backup replaces nothing") from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _name_it(draft: Path, path: Path) -> None:
+    """Give a finished file its name. Not by a rename: that would replace a file that came meanwhile."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:  # exFAT and some network disks have no second names for a file
+        if path.exists():
+            raise FileExistsError(path) from None
+        draft.rename(path)
 
 
 def _add_document(tar: tarfile.TarFile, name: str, document: Head | Manifest) -> None:

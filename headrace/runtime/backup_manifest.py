@@ -40,7 +40,7 @@ class Head:
     @classmethod
     def now(cls, created_at: str, files: int, size: int, elsewhere: list[str]) -> "Head":
         """Return the head of a backup that this version writes."""
-        return cls(FORMAT, __version__, metadata.version("chdb"), created_at, files, size, elsewhere)
+        return cls(FORMAT, __version__, _chdb(), created_at, files, size, elsewhere)
 
     def check(self) -> None:
         """Raise BackupRefused if this version of headrace, or of the warehouse, is older than what wrote the backup."""
@@ -48,10 +48,18 @@ class Head:
             raise _newer(f"has format {self.format}; this headrace reads format {FORMAT}")
         for name, theirs, ours in (
             ("headrace", self.headrace, __version__),
-            ("chdb", self.chdb, metadata.version("chdb")),
+            ("chdb", self.chdb, _chdb()),
         ):
-            if version_of(theirs) > version_of(ours):
+            if theirs and ours and version_of(theirs) > version_of(ours):
                 raise _newer(f"was written with {name} {theirs}; here is {name} {ours}")
+
+
+def _chdb() -> str:
+    """Return the version of the embedded warehouse's engine, "" where it is not installed, as in the image."""
+    try:
+        return metadata.version("chdb")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import TypedDict
 import psutil
 
 from headrace.core.child import wait_until
-from headrace.core.files import try_lock, write_atomically
+from headrace.core.files import try_lock
 from headrace.errors import AlreadyRunning, ServiceUnreachable
+from headrace.observability.notes import write_note
 from headrace.settings import Paths
 
 _LEFTOVER_SECS = 5.0
@@ -93,9 +94,9 @@ def locked_for_a_moment(paths: Paths) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write_report(paths: Paths, report: SupervisorReport) -> None:
-    """Replace HOME/run/supervisor.json."""
-    write_atomically(report_file(paths), json.dumps(report).encode())
+def write_report(paths: Paths, report: SupervisorReport) -> bool:
+    """Replace HOME/run/supervisor.json, and return whether the disk had room for it."""
+    return write_note(report_file(paths), json.dumps(report).encode())
 
 
 def read_report(paths: Paths) -> SupervisorReport | None:

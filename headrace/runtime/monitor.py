@@ -6,21 +6,23 @@ Their clients are loaded only then: a line that is well never needs them.
 """
 
 import json
+import os
 import shutil
 import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from headrace.core.child import exit_status
-from headrace.core.files import write_atomically
 from headrace.core.priority import stand_back
 from headrace.errors import HeadraceError, Transient
 from headrace.observability.events import AlertRaised, StageFailed, StageStarted, StageStopped, StageWaits, emit
 from headrace.observability.monitor_events import PlatformAlertsLost
+from headrace.observability.notes import write_note
 from headrace.observability.status import StageStatus
 from headrace.observability.telemetry import telemetry
 from headrace.runtime.home import SupervisorReport, read_report, report_file
@@ -59,7 +61,30 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def observe(paths: Paths, at: float, checked: frozenset[str] = frozenset()) -> Observation:
+class Arrivals:
+    """When a file of each dataset came through last, by the folders of stored files. Not for use from several threads.
+
+    A folder changes as well when a person deletes old files from it: only one that has more files than before counts.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int, float]] = {}
+
+    def look(self, paths: Paths) -> dict[str, float]:
+        """Return the times (seconds since 1970); a folder's files are counted when it has changed."""
+        for folder in [one for one in paths.done.iterdir() if one.is_dir()] if paths.done.exists() else []:
+            changed = folder.stat()
+            before, files, at = self._known.get(folder.name, (-1, -1, 0.0))
+            if changed.st_mtime_ns != before:
+                found = len(os.listdir(folder))
+                at = changed.st_mtime if found > files else at
+                self._known[folder.name] = changed.st_mtime_ns, found, at
+        return {name: at for name, (_, _, at) in self._known.items()}
+
+
+def observe(
+    paths: Paths, at: float, arrivals: Mapping[str, float], checked: frozenset[str] = frozenset()
+) -> Observation:
     """Return how the line looks now. Never blocks; what cannot be read is not seen."""
     report = read_report(paths)
     processes = report["processes"] if report else {}
@@ -73,7 +98,7 @@ def observe(paths: Paths, at: float, checked: frozenset[str] = frozenset()) -> O
         stages=stages,
         processes=_processes(report),
         disk_free=shutil.disk_usage(paths.home).free,
-        arrivals={folder.name: folder.stat().st_mtime for folder in _folders(paths)},
+        arrivals=arrivals,
         checked=checked,
     )
 
@@ -97,11 +122,6 @@ def _stage(paths: Paths, name: str, pid: int) -> StageSeen | None:
     return StageSeen(found.st_mtime_ns, told["rows"], told["lag"], halted=told["state"] == "halted")
 
 
-def _folders(paths: Paths) -> list[Path]:
-    """Return the folders of stored files: each changes when a file has come through."""
-    return [folder for folder in paths.done.iterdir() if folder.is_dir()] if paths.done.exists() else []
-
-
 class Monitor:
     """Looks, remembers, and keeps what is to be told until it is published. `look` and `publish` in two threads."""
 
@@ -110,12 +130,13 @@ class Monitor:
         self._silences = Silences(self._paths.silences)
         self._lock = threading.Lock()
         self._memory, self._opened, self._pending = _load(self._paths.monitor)
+        self._arrivals = Arrivals()
         self._saved_at = 0.0
 
     def look(self, at: float) -> None:
         """Look once at a moment (seconds since 1970)."""
         checked = self._checked(at)
-        seen = observe(self._paths, at, checked)
+        seen = observe(self._paths, at, self._arrivals.look(self._paths), checked)
         self._memory, found = look(self._memory, seen, self._limits, frozenset(self._opened))
         self._opened, told = live(self._opened, found, at, self._settings.monitor_clear_secs)
         self._silences.refresh()
@@ -152,7 +173,7 @@ class Monitor:
             "opened": [one.to_json() for one in self._opened.values()],
             "pending": self._pending,
         }
-        write_atomically(self._paths.monitor, json.dumps(state).encode())
+        write_note(self._paths.monitor, json.dumps(state).encode())
         self._saved_at = at
 
     def _checked(self, at: float) -> frozenset[str]:

@@ -175,8 +175,8 @@ class Supervisor:
         }
         tell_health(self._phase, 0)
         if report != self._written:
-            write_report(self._paths, report)
-            self._written = report
+            if write_report(self._paths, report):
+                self._written = report
         elif self._monotonic() >= self._alive_due:
             self._alive_due = self._monotonic() + _ALIVE_SECS
             os.utime(report_file(self._paths))

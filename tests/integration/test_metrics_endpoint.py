@@ -167,5 +167,5 @@ def test_a_home_that_takes_no_note_of_the_endpoint_costs_the_note_and_not_the_pr
     (settings.paths().run / "telemetry.lock").mkdir(parents=True)
     with process_metrics(settings, "judge"):
         emit(BatchDone(rows=1, size=1, seconds=0.1))
-    assert "metrics endpoint not noted" in caplog.text
+    assert "note not written" in caplog.text
     assert addresses(settings.paths()) == {}

@@ -1,12 +1,14 @@
 """Backups of a home without a line: what is in them, and every archive and place that a restore refuses."""
 
 import dataclasses
+import errno
 import gzip
 import io
 import json
 import os
 import tarfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,34 @@ def test_backup_replaces_no_file_and_needs_a_home_that_nobody_runs_on(home: Sett
         write_backup(home, tmp_path / "b.tar.gz")
     assert taken.read_text() == "mine"
     assert not (tmp_path / "b.tar.gz").exists()
+
+
+def test_disk_that_knows_no_second_name_of_a_file_gets_the_backup_and_replaces_nothing(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted", str(target))
+
+    monkeypatch.setattr(os, "link", refused)
+    assert write_backup(home, tmp_path / "a.tar.gz").path.exists()
+    came = tmp_path / "b.tar.gz"
+    with pytest.raises(WrongUse, match="came meanwhile"):
+        write_backup(home, came, lambda _done, _size: came.touch())
+    assert came.read_bytes() == b""
+
+
+def test_home_is_backed_up_and_restored_where_the_embedded_warehouse_is_not_installed(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    with_it = write_backup(home, tmp_path / "with.tar.gz").path
+    monkeypatch.setattr(metadata, "version", absent)
+    without = write_backup(home, tmp_path / "without.tar.gz").path
+    for number, archive in enumerate((with_it, without)):
+        restore_backup(Settings(home=tmp_path / f"to-{number}").paths(), archive)
+        assert (tmp_path / f"to-{number}" / "contracts").is_dir()
 
 
 def test_file_that_changes_while_it_is_copied_leaves_no_backup(home: Settings, tmp_path: Path) -> None:
