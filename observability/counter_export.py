@@ -24,11 +24,10 @@ from headrace.observability.export import resource_of
 from headrace.observability.health import Health, begin, end
 from headrace.observability.metric_events import MetricsLost
 from headrace.observability.metrics import OWN_MEASURES
+from headrace.observability.otlp import GRPC, Signal, endpoint_of, protocol_of
 from headrace.observability.process_use import watch_process
 from headrace.settings import Settings
 
-OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
-PROTOCOL_VARIABLES = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _CLOSE_MS = 2_000
 
 
@@ -38,7 +37,7 @@ class Counters:
     def __init__(self, stage: str) -> None:
         self._here = InMemoryMetricReader()
         readers: list[MetricReader] = [self._here]
-        if any(os.environ.get(name) for name in OTLP_VARIABLES):
+        if endpoint_of(Signal.METRICS, os.environ):
             readers.append(PeriodicExportingMetricReader(CountedExporter(_otlp_exporter())))
         self._provider = MeterProvider(readers, resource=resource_of(stage), shutdown_on_exit=False)
         self._keeper = Keeper(self._provider.get_meter(SCOPE, __version__), self.values, stage)
@@ -107,7 +106,7 @@ class CountedExporter(MetricExporter):
 
 def _otlp_exporter() -> MetricExporter:
     """Return the exporter of the protocol that the environment names. Importing it takes 0.1 s of CPU."""
-    if next(filter(None, map(os.environ.get, PROTOCOL_VARIABLES)), "http/protobuf") == "grpc":
+    if protocol_of(Signal.METRICS, os.environ) == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc  # noqa: PLC0415
 
         return grpc.OTLPMetricExporter()

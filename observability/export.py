@@ -19,17 +19,13 @@ from opentelemetry.trace.status import Status, StatusCode
 from headrace import __version__
 from headrace.observability.counters import SCOPE
 from headrace.observability.delivery import SpanQueue
-from headrace.observability.events import emit
-from headrace.observability.sampling import DISABLED, Sampler
-from headrace.observability.trace_events import TelemetrySettingIgnored
+from headrace.observability.otlp import GRPC, Signal, endpoint_of, protocol_of
+from headrace.observability.sampling import Sampler
 from headrace.observability.tracing import SpanRecord
 from headrace.observability.warehouse_spans import WarehouseSpans
 from headrace.settings import Settings
 
 _CLOSE_SECS = 2.0
-OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-HTTP, GRPC = "http/protobuf", "grpc"
 
 
 class SpanExport:
@@ -66,43 +62,21 @@ def span_export(settings: Settings, stage: str, sampler: Sampler | None = None) 
         return SpanExport(stage, [])
     warehouse = WarehouseSpans(settings)
     queues = [SpanQueue("warehouse", warehouse, cause=lambda: warehouse.cause)]
-    if otlp_wanted(os.environ):
+    if endpoint_of(Signal.TRACES, os.environ):
         queues.append(SpanQueue("otlp", otlp_exporter(os.environ)))
     return SpanExport(stage, queues)
-
-
-def otlp_wanted(environment: Mapping[str, str]) -> bool:
-    """Return True if the environment names an endpoint, and does not say that there are to be no exporters."""
-    if environment.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
-        return False
-    return any(environment.get(name) for name in OTLP_VARIABLES) and environment.get(DISABLED, "").lower() != "true"
 
 
 def otlp_exporter(environment: Mapping[str, str]) -> SpanExporter:
     """Return OpenTelemetry's own exporter of the protocol asked for; it reads its endpoint and headers itself."""
     # Each costs 0.1 s of CPU or more, which a stage without an endpoint saves at every start.
-    if protocol_of(environment) == GRPC:
+    if protocol_of(Signal.TRACES, environment) == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans  # noqa: PLC0415
 
         return GrpcSpans()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpans  # noqa: PLC0415
 
     return HttpSpans()
-
-
-def protocol_of(environment: Mapping[str, str]) -> str:
-    """Return the OTLP protocol for spans: `http/protobuf`, or `grpc` if the environment asks for it.
-
-    >>> protocol_of({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}), protocol_of({})
-    ('grpc', 'http/protobuf')
-    """
-    for name in PROTOCOLS:
-        if wanted := environment.get(name, "").strip().lower():
-            if wanted not in {HTTP, GRPC}:
-                emit(TelemetrySettingIgnored(setting=name, value=wanted, used=HTTP))
-                return HTTP
-            return wanted
-    return HTTP
 
 
 def resource_of(stage: str) -> Resource:

@@ -19,6 +19,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 from headrace import __version__
 from headrace.observability.counters import SCOPE
 from headrace.observability.log_lines import SEVERITY_NUMBERS, LogLine
+from headrace.observability.otlp import GRPC, HTTP, Signal, protocol_of
 from headrace.settings import Settings
 
 # Sends a batch; returns why it did not arrive, "" if it did. May block for some seconds; raises nothing.
@@ -27,8 +28,8 @@ _CALL_SECS = 10
 _INSERT = "INSERT+INTO+headrace.otel_logs+FORMAT+JSONEachRow"
 _EXISTS = "EXISTS+TABLE+headrace.otel_logs"
 _EXPORTERS = {
-    "grpc": "opentelemetry.exporter.otlp.proto.grpc._log_exporter",
-    "http/protobuf": "opentelemetry.exporter.otlp.proto.http._log_exporter",
+    GRPC: "opentelemetry.exporter.otlp.proto.grpc._log_exporter",
+    HTTP: "opentelemetry.exporter.otlp.proto.http._log_exporter",
 }
 
 
@@ -113,9 +114,7 @@ class OtlpLogs:
 
 
 def _otlp_exporter() -> LogRecordExporter:
-    general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", general)
-    module = importlib.import_module(_EXPORTERS["grpc" if protocol == "grpc" else "http/protobuf"])
+    module = importlib.import_module(_EXPORTERS[protocol_of(Signal.LOGS, os.environ)])
     exporter: LogRecordExporter = module.OTLPLogExporter()
     return exporter
 

@@ -17,9 +17,9 @@ from headrace.observability.log_delivery import Delivery, OtlpLogs, WarehouseLog
 from headrace.observability.log_events import LogsLost
 from headrace.observability.log_lines import LogLine
 from headrace.observability.logs import Logs, configure_logs
+from headrace.observability.otlp import Signal, endpoint_of
 from headrace.settings import Settings
 
-OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")
 _QUEUE = 10_000
 _BATCH = 1_000
 _DELAY_SECS = 2.5
@@ -117,7 +117,7 @@ def exported(settings: Settings, logs: Logs, process: str, stage: str) -> Iterat
     deliveries: dict[str, Delivery] = {}
     if process != "warehouse":
         deliveries["warehouse"] = WarehouseLogs(settings, resource)
-    if any(os.environ.get(name) for name in OTLP_VARIABLES):
+    if endpoint_of(Signal.LOGS, os.environ):
         deliveries["otlp"] = OtlpLogs(resource)
     exports = [LogExport(name, deliver) for name, deliver in deliveries.items()]
     for export in exports:

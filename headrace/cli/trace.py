@@ -37,7 +37,7 @@ _OTHERS_SHOWN = _ALIKE_SHOWN = 5
 
 
 @click.command()
-@click.argument("what", nargs=-1, required=True, metavar="FILE[:ROW] | alert ID")
+@click.argument("what", nargs=-1, required=True, metavar="FILE[:ROW] | DATASET:ROW | alert ID")
 @click.option("--json", "as_json", is_flag=True, help="Print the spans as one document of OTLP's JSON.")
 @click.option(
     "--export", "exported", is_flag=True, help="Send the spans to the endpoint that OTEL_EXPORTER_OTLP_* name."
@@ -48,7 +48,7 @@ def trace(what: tuple[str, ...], *, as_json: bool, exported: bool) -> None:
     With :ROW only the steps of that row, from the file to table, learners and alerts with the time between them, its
     line and bytes in the file, and its topic, partition and offset. `alert ID` follows the file of an alert, or the
     first of its sample rows. Where several files have the name, the newest is taken and the others are named;
-    DATASET/NAME and DATASET/ID name one.
+    DATASET/NAME and DATASET/ID name one. DATASET:ROW is a row of the dataset's only file that has so many.
     """
     settings = Settings()
     require_services(settings, "kafka", "registry", "warehouse")
@@ -92,7 +92,9 @@ def _asked(warehouse: Warehouse, what: Sequence[str]) -> tuple[str, list[str]]:
     if len(what) == 1:
         return what[0], []
     if len(what) != 2 or what[0] != "alert":
-        raise WrongUse(f'"{printable(" ".join(what))}" names no trace', hint="headrace trace FILE[:ROW] | alert ID")
+        raise WrongUse(
+            f'"{printable(" ".join(what))}" names no trace', hint="headrace trace FILE[:ROW] | DATASET:ROW | alert ID"
+        )
     for alert_id, dataset, rule, severity, state, message, file, samples, start, end in warehouse.rows(
         _ALERT, {"id": what[1]}
     ):
@@ -127,7 +129,21 @@ def find(entries: Sequence[FileEntry], wanted: str) -> tuple[list[FileEntry], in
                 files[entry.dataset, entry.sha256] = entry
         if files:
             return sorted(files.values(), key=lambda entry: entry.updated_at, reverse=True), row
+    if row is not None and (having := _having(entries, name, row)):
+        return having, row
     raise WrongUse(f'no file is called "{printable(wanted)}"', hint="headrace files shows those that came in")
+
+
+def _having(entries: Sequence[FileEntry], dataset: str, row: int) -> list[FileEntry]:
+    """Return the file of a dataset that has a row; rows are counted in each file, so several would be a guess."""
+    came = [one for one in entries if one.dataset == dataset and one.state is not FileState.SKIPPED]
+    found = {one.sha256: one for one in came if one.rows_published > row}
+    if len(found) > 1:
+        newest = sorted(found.values(), key=lambda one: one.updated_at, reverse=True)
+        some = ", ".join(_called(one) for one in newest[:_OTHERS_SHOWN])
+        hint = f"name one: headrace trace {_called(newest[0])}:{row}"
+        raise WrongUse(f"{len(found)} files of {dataset} have a row {row}: {some}", hint=hint)
+    return list(found.values())
 
 
 def _is_called(entry: FileEntry, called: str) -> bool:

@@ -12,7 +12,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from headrace.errors import ServiceUnreachable, WrongUse
-from headrace.observability.export import OTLP_VARIABLES, otlp_exporter, otlp_wanted, readable
+from headrace.observability.export import otlp_exporter, readable
+from headrace.observability.otlp import Signal, endpoint_of
 from headrace.observability.propagation import RemoteContext
 from headrace.observability.tracing import Attributes, Kind, SpanEvent, SpanRecord
 from headrace.transport.warehouse import Warehouse
@@ -129,15 +130,16 @@ def otlp_json(spans: Sequence[Span]) -> str:
 
 def send(spans: Sequence[Span]) -> None:
     """Send spans to the endpoint that OpenTelemetry's variables name; raises WrongUse if they name none."""
-    if not otlp_wanted(os.environ):
-        raise WrongUse("--export needs an endpoint", hint=f"set {OTLP_VARIABLES[0]}, e.g. http://127.0.0.1:4318")
+    address = endpoint_of(Signal.TRACES, os.environ)
+    if not address:
+        hint = "set OTEL_EXPORTER_OTLP_ENDPOINT, e.g. http://127.0.0.1:4318"
+        raise WrongUse("--export needs an endpoint", hint=hint)
     exporter = otlp_exporter(os.environ)
     try:
         done = exporter.export(_readable(spans))
     finally:
         exporter.shutdown()
     if done is not SpanExportResult.SUCCESS:
-        address = next(os.environ[name] for name in reversed(OTLP_VARIABLES) if os.environ.get(name))
         raise ServiceUnreachable(f"the OTLP endpoint {address} did not take the spans", hint="is a collector there?")
 
 

@@ -6,7 +6,6 @@ Source of the layout: open-telemetry/opentelemetry-collector-contrib, exporter/c
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from headrace.observability.file_events import FileEnded, ReaderFailed
 from headrace.observability.log_export import process_logs
 from headrace.settings import Settings
 from headrace.sinks.ddl import apply_ddl
-from headrace.testing.otlp import grpc_endpoint, http_endpoint
+from headrace.testing.otlp import grpc_endpoint, http_endpoint, kept_logging
 from headrace.testing.stack import EmbeddedStack
 from headrace.testing.warehouse import ask
 from headrace.transport.warehouse import Warehouse
@@ -68,27 +67,13 @@ def logged(stack: EmbeddedStack, received: list[tuple[str, bytes]]) -> Settings:
     with Warehouse(stack.settings) as own:
         apply_ddl(own)
     settings = stack.settings.model_copy(update={"kafka_sasl_password": SecretStr(SECRET)})
-    with logging_of(settings):
+    with kept_logging(), process_logs(settings, PROCESS):
         own_words = {"dataset": "logged", "name": "l.csv", "file": FILE}
         emit(FileEnded(**own_words, state="published", reason="", rows=3, unreadable=0))
         emit(ReaderFailed(**own_words, format="csv", row=2, error=SAID))
         emit(StageFailed(stage=PROCESS, error=SAID, hint="none"))
         logging.getLogger("library").debug("not exported")
     return settings
-
-
-@contextmanager
-def logging_of(settings: Settings) -> Iterator[None]:
-    """Log as a process does within the block, and as before after it."""
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    try:
-        with process_logs(settings, PROCESS):
-            yield
-    finally:
-        root.handlers[:] = before
-        root.setLevel(level)
-        logging.captureWarnings(capture=False)
 
 
 def told(settings: Settings, query: str) -> list[list[str]]:
@@ -161,7 +146,7 @@ def test_lines_go_over_grpc_where_the_environment_says_so(tmp_path: Path, monkey
     with grpc_endpoint() as (address, sent):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", address)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc")
-        with logging_of(Settings(home=tmp_path, warehouse_url="http://127.0.0.1:9")):
+        with kept_logging(), process_logs(Settings(home=tmp_path, warehouse_url="http://127.0.0.1:9"), PROCESS):
             emit(StageFailed(stage=PROCESS, error="there is no disk", hint="none"))
     scopes = [scope for one in sent.logs for resource in one.resource_logs for scope in resource.scope_logs]
     told = {one.event_name: one for scope in scopes for one in scope.log_records}

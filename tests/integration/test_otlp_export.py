@@ -15,8 +15,9 @@ from headrace.core.child import wait_until
 from headrace.core.identity import root_span_id, trace_id
 from headrace.observability.conventions import sent
 from headrace.observability.counter_export import Counters
-from headrace.observability.events import RowsCodedSlowly, emit
+from headrace.observability.events import RowsCodedSlowly, StageFailed, emit
 from headrace.observability.export import resource_of, span_export
+from headrace.observability.log_export import process_logs
 from headrace.observability.metric_events import MetricsLost, TransactionCommitted
 from headrace.observability.metrics import SHORT_BOUNDS
 from headrace.observability.propagation import RemoteContext
@@ -24,7 +25,7 @@ from headrace.observability.sampling import sampler_of
 from headrace.observability.status import StageStatus
 from headrace.observability.tracing import FileTracer, Kind, SpanEvent
 from headrace.settings import Settings
-from headrace.testing.otlp import Sent, grpc_endpoint, http_endpoint
+from headrace.testing.otlp import Sent, grpc_endpoint, http_endpoint, kept_logging
 
 FILE = "0123456789abcdef"
 
@@ -125,6 +126,22 @@ def test_nothing_is_sent_where_the_environment_says_so(
     monkeypatch.setenv(name, value)
     record_file(tmp_path)
     assert not received
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OTEL_SDK_DISABLED", "true"), ("OTEL_METRICS_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "none")],
+)
+def test_signal_that_the_environment_turns_off_is_not_sent_and_the_others_are(
+    name: str, value: str, tmp_path: Path, received: list[tuple[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    settings = Settings(home=tmp_path, warehouse_url="http://127.0.0.1:9")
+    with kept_logging(), process_logs(settings, "judge"), closing(Counters("judge")):
+        emit(TransactionCommitted(seconds=0.2))
+        emit(StageFailed(stage="judge", error="there is no disk", hint="none"))
+    off = {"OTEL_METRICS_EXPORTER": {"/v1/metrics"}, "OTEL_LOGS_EXPORTER": {"/v1/logs"}}
+    assert {path for path, _ in received} == {"/v1/metrics", "/v1/logs"} - off.get(name, {"/v1/metrics", "/v1/logs"})
 
 
 def test_resource_is_named_by_the_stage_or_by_opentelemetrys_variables(monkeypatch: pytest.MonkeyPatch) -> None:

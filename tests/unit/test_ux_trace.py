@@ -55,6 +55,17 @@ def test_dataset_in_front_of_a_name_or_an_id_tells_files_apart(called: str) -> N
     assert [found.dataset for found in find(both, called)[0]] == [called.partition("/")[0]]
 
 
+def test_row_of_a_dataset_is_that_of_its_only_file_that_has_so_many() -> None:
+    short, long = entry("ab" * 32, rows_published=3), entry("cd" * 32, 1, name="b.csv", rows_published=9)
+    copy = entry("cd" * 32, 2, name="c.csv", state=FileState.SKIPPED, rows_published=9)
+    assert find([short, long, copy], "orders:8") == ([long], 8)
+    with pytest.raises(WrongUse, match="2 files of orders have a row 2: orders/cdcd") as refused:
+        find([short, long, copy], "orders:2")
+    assert refused.value.hint == f"name one: headrace trace orders/{'cd' * 8}:2"
+    with pytest.raises(WrongUse, match="no file is called"):
+        find([short, long, copy], "orders:9")
+
+
 def test_name_that_no_file_has_is_wrong_use() -> None:
     with pytest.raises(WrongUse, match=r"b\.csv"):
         find([entry("ab" * 32)], "b.csv")
