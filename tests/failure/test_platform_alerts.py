@@ -1,6 +1,7 @@
 """Each alert of the platform about itself, caused for real on one line: opened once, told everywhere, resolved."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ STALLED_SECS = 8
 SUPERVISOR = "supervisor"
 SETTINGS = {
     "HEADRACE_MONITOR_STALLED_SECS": str(STALLED_SECS),
+    "HEADRACE_MONITOR_LAG_MESSAGES": "20000",
+    "HEADRACE_MONITOR_LAG_SECS": "12",
     "HEADRACE_MONITOR_RESTARTS": "3",
     "HEADRACE_MONITOR_RESTART_SECS": "25",
     "HEADRACE_MONITOR_FOLDER_SECS": "8",
@@ -82,6 +85,43 @@ def test_stopped_judge_with_rows_waiting_is_a_stalled_stage_that_is_stored_and_r
     assert resolved["subject"] == opened["subject"]
     query = f"SELECT state FROM headrace.alerts WHERE class = 'platform' AND subject = '{opened['subject']}'"
     wait_for(lambda: sorted(watched.column(query)) == ["open", "resolved"], LIMIT_SECS, lambda: watched.value(query))
+
+
+@contextmanager
+def slowed(line: RunningLine, name: str) -> Iterator[None]:
+    """Let a stage work for a twentieth of the time in the block: it reports, and falls behind."""
+    process, ended = psutil.Process(line.pid(name)), threading.Event()
+
+    def hold_back() -> None:
+        while not ended.is_set():
+            process.suspend()
+            ended.wait(0.38)
+            process.resume()
+            ended.wait(0.02)
+
+    thread = threading.Thread(target=hold_back)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_judge_that_is_slower_than_what_comes_in_has_a_lag_that_grows(watched: RunningLine) -> None:
+    rows, files = 20_000, 0
+    with slowed(watched, "judge"):
+        until = time.monotonic() + LIMIT_SECS
+        while not [one for one in alerts(watched, "lag_growing", "judge") if one["state"] == "open"]:
+            assert time.monotonic() < until, watched.status()["stages"]["judge"]
+            numbers = range(files * rows, (files + 1) * rows)
+            watched.drop("flooded", f"{files}.csv", "\n".join(["id", *map(str, numbers), ""]).encode())
+            files += 1
+            time.sleep(1.0)
+    opened = comes(watched, "lag_growing", "judge", "open")
+    assert opened["observed"] >= 20_000
+    watched.final_receipts("flooded", files, 180.0)
+    comes(watched, "lag_growing", "judge", "resolved")
 
 
 def test_stopped_stage_without_rows_is_a_silent_stage(watched: RunningLine) -> None:
