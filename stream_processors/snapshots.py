@@ -14,7 +14,7 @@ from headrace.schemas.system import MessageUnreadable, frame_system, read_checke
 from headrace.schemas.topics import SNAPSHOTS
 from headrace.stream_processors.lookups import SchemaTexts
 from headrace.stream_processors.steps.learn import State
-from headrace.stream_processors.steps.model_state import FORMAT, pack, unpack
+from headrace.stream_processors.steps.model_state import FORMAT, StateRefused, pack, unpack
 from headrace.transport.partition_reader import Place
 
 SCHEMA: Final = "model_snapshot"
@@ -143,11 +143,14 @@ class Snapshots:
         return packed
 
     def state(self, snapshot: Snapshot, packages: Iterable[str]) -> State:
-        """Return the state; raises SnapshotRefused for one of another format or of other versions of libraries."""
+        """Return the state; raises SnapshotRefused for one of another format or library, or that cannot be made."""
         if snapshot.format != FORMAT or dict(snapshot.libraries) != libraries():
             found = ", ".join(f"{name} {number}" for name, number in sorted(snapshot.libraries.items()))
             raise _refused(snapshot, f"it was written by format {snapshot.format} with {found}")
-        state = unpack(self.packed(snapshot), packages)
+        try:
+            state = unpack(self.packed(snapshot), packages)
+        except StateRefused as error:
+            raise _refused(snapshot, str(error)) from error
         if not isinstance(state, State):
             raise _refused(snapshot, "it is no learner's state")
         return state

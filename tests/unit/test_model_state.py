@@ -108,6 +108,13 @@ def test_a_state_that_names_what_is_no_models_is_refused_before_anything_is_made
         unpack(forged)
 
 
+@pytest.mark.parametrize("name", ["river.nowhere:Model", "river.tree.nowhere:Model", "river.tree:Nowhere"])
+def test_a_state_that_names_what_is_not_there_is_refused(name: str) -> None:
+    table: list[list[object]] = [["o", name, [], None, [], []]]
+    with pytest.raises(StateRefused, match=r"cannot be read.*owhere"):
+        unpack(json.dumps({"format": 1, "root": ["@", 0], "objects": table}).encode())
+
+
 def test_a_function_of_an_allowed_package_cannot_be_called() -> None:
     entry = ["r", "headrace.stream_processors.steps.model_state:pack", [1], None, [], []]
     with pytest.raises(StateRefused, match="may not be called"):
