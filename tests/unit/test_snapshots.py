@@ -73,3 +73,35 @@ def test_rollback_to_a_snapshot_whose_state_cannot_be_made_is_refused(entry: lis
     assert (event["kind"], event["command_id"]) == ("refused", "1")
     assert event["detail"].startswith(f'rollback: snapshot "{bad.name}"')
     assert found.learner.state.predicted == 612
+
+
+def test_message_that_is_no_snapshot_is_passed_over_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    topic, learner = SnapshotTopic(), taught(SPEC, rows=512)
+    good = topic.write(learner)
+    first = topic.view[good.keys[0].decode()]
+    foreign = {"x/0": b"no Avro", "y/0": b"", "z/0": b"\0\xff\xff\xff\xff", "0": first, "x": first, "w/\\xff/0": first}
+    topic.view |= {f"{SPEC.name}/{key}": message for key, message in foreign.items()}
+    topic.view |= {SPEC.name: first, "": b"no Avro"}
+    found = topic.snapshots
+    assert found.of(SPEC.name) == found.of(SPEC.name) == [good]
+    assert found.newest(SPEC.name) == good
+    told = [record.__dict__["headrace"]["key"] for record in caplog.records if record.message == "snapshot unreadable"]
+    assert told == [f"{SPEC.name}/{key}" for key in foreign]
+    topic.view[f"{SPEC.name}/x/0"] = b"other bytes"
+    found.of(SPEC.name)
+    assert len(caplog.records) == len(foreign) + 1
+
+
+def test_snapshot_that_claims_more_parts_than_there_are_messages_is_not_whole() -> None:
+    topic, learner = SnapshotTopic(), taught(SPEC, rows=512)
+    topic.write(learner, parts=2**31 - 1)
+    assert topic.snapshots.of(SPEC.name) == []
+
+
+def test_foreign_message_does_not_keep_a_learner_from_going_on() -> None:
+    topic, learner = SnapshotTopic(), taught(SPEC, rows=512)
+    topic.write(learner)
+    topic.view[f"{SPEC.name}/x/0"] = b"no Avro"
+    found = line()
+    found.open(topic.snapshots)
+    assert found.began
