@@ -48,11 +48,11 @@ class Waiting:
         return None
 
     def label(self, key: Key, label: Label, at_ms: int) -> list[Case]:
-        """Return the records that a label is for; without any it waits for one."""
+        """Return the records that a label is for; without any it waits for one, unless another of its key does."""
         found = self.cases.pop(key, [])
         self.count -= len(found)
         if not found:
-            self.labels[key] = (label, at_ms)
+            self.labels.setdefault(key, (label, at_ms))
         return found
 
     def expire(self, now_ms: int, wait_ms: int, most: int) -> list[Case]:
