@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from headrace.schemas.contract import Contract
 from headrace.stream_processors.learner_commands import follow
 from headrace.stream_processors.learner_feed import Feed
-from headrace.stream_processors.learner_line import LearnerLine
+from headrace.stream_processors.learner_line import LearnerLine, Outputs
 from headrace.stream_processors.learner_models import make_learner, packages_of
-from headrace.stream_processors.snapshots import SnapshotRefused
-from headrace.testing.learners import SnapshotTopic, law, shipped_spec, taught
+from headrace.stream_processors.learner_output import Publisher
+from headrace.stream_processors.snapshots import KEPT, SnapshotRefused
+from headrace.testing.learners import SnapshotTopic, home_with, law, shipped_spec, taught
 from headrace.transport.partition_reader import Place
 
 SPEC = shipped_spec("flights_delay")
@@ -32,6 +34,13 @@ class NoTopics:
 
     def bounds(self, _places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
         return {}
+
+
+class Anything:
+    """A writer and a registry that take whatever they are given."""
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_given, **_named: 1
 
 
 def line() -> LearnerLine:
@@ -105,3 +114,22 @@ def test_foreign_message_does_not_keep_a_learner_from_going_on() -> None:
     found = line()
     found.open(topic.snapshots)
     assert found.began
+
+
+def test_file_of_a_snapshot_goes_with_its_messages_and_one_that_is_gone_is_no_fault(tmp_path: Path) -> None:
+    paths, anything, found = home_with(tmp_path, SPEC).paths(), Anything(), line()
+    found.open(SnapshotTopic().snapshots)
+    publisher = Publisher(anything, anything, anything, paths)  # type: ignore[arg-type]
+    folder = paths.models / SPEC.name
+
+    def save(predicted: int, *, kept: bool = False) -> Path:
+        found.learner.state.predicted = predicted
+        publisher.publish(found, Outputs(snapshot=True, kept=kept))
+        return folder / f"{found.snapshots[-1].name}.json.zz"
+
+    promoted, *others = [save(1, kept=True), *(save(number) for number in range(2, 5))]
+    (folder / "notes.txt").write_text("mine")
+    others[0].unlink()
+    newest = [save(number) for number in range(5, 5 + KEPT)]
+    assert {path.name for path in folder.iterdir()} == {"notes.txt", promoted.name, *(path.name for path in newest)}
+    assert {one.name for one in found.snapshots} == {path.name.removesuffix(".json.zz") for path in [promoted, *newest]}
