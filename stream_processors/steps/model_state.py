@@ -23,7 +23,7 @@ import numpy as np
 
 from headrace.errors import HeadraceError, Terminal
 
-FORMAT = 1
+FORMAT = 2
 _PACKAGES = ("river.", "headrace.stream_processors.models.", "headrace.stream_processors.steps.")
 _REFUSED_PACKAGES = ("river.datasets", "river.stream", "river.api", "river.checks", "river.evaluate")
 _NAMES = frozenset({
