@@ -96,6 +96,17 @@ class CommandUnreadable(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SnapshotUnreadable(Event):
+    """A message on the topic of snapshots is none of the platform's; it is passed over."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: ClassVar[str] = "snapshot unreadable"
+    metric: ClassVar[str] = "headrace_unreadable_snapshots_total"
+    key: str
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChampionServed(Event):
     """Requests for predictions are answered by the champion of a newer snapshot from now on."""
 

@@ -24,6 +24,8 @@ _REFUSALS = frozenset({409, 422})
 _NOT_PERMITTED = 42205
 # What says that a subject, version or schema is unknown. A 404 with no such code is a proxy's, or a wrong address.
 _UNKNOWN = frozenset(range(40401, 40410))
+# Of a greater number a registry says that there is no such page, as a wrong address would; foreign bytes may have one.
+_MOST_ID = 2**31 - 1
 
 
 class Registry:
@@ -73,6 +75,8 @@ class Registry:
         """Return the text of a schema id, None if the registry does not know it (and is asked again next time)."""
         if (known := self._texts.get(schema_id)) is not None:
             return known
+        if not 0 < schema_id <= _MOST_ID:
+            return None
         try:
             with self._answering():
                 text = self._client.get_schema(schema_id).schema_str

@@ -20,7 +20,7 @@ from headrace.schemas.topics import VALID, WINDOWS, data_topic
 from headrace.stream_processors.lookups import registered_schema
 from headrace.stream_processors.models.base import Features
 from headrace.stream_processors.steps.contenders import Turn
-from headrace.stream_processors.steps.label_join import Case
+from headrace.stream_processors.steps.label_join import Case, Waiting
 from headrace.stream_processors.steps.learn import SLICE_ROWS, Learner, Part, Rows, predicts_classes
 from headrace.stream_processors.steps.learner_findings import Findings, Labels, alarms_of
 from headrace.stream_processors.steps.learner_records import forecast_frame, predictions_frame
@@ -58,8 +58,11 @@ class Feed:
     contract: Contract
     registry: Registry
 
-    def slices(self, run: Run) -> Iterator[Slice]:
-        """Yield what is in a run; messages that are none of the dataset's are counted and passed over."""
+    def slices(self, run: Run, until_ms: int | None = None) -> Iterator[Slice]:
+        """Yield what is in a run; messages that are none of the dataset's are counted and passed over.
+
+        `until_ms` is the arrival time up to which everything else was read, None: to its end.
+        """
         if run.place.topic == WINDOWS:
             yield from self._windows(run)
             return
@@ -77,9 +80,10 @@ class Feed:
             if late is not None and run.place.topic == data_topic(late.dataset, VALID):
                 for at in range(0, len(frame), SLICE_ROWS):
                     part = slice(at, at + SLICE_ROWS)
-                    yield LabelSlice(self.spec, late, frame[part], int(moments[part][-1]) * 1_000)
+                    yield LabelSlice(self.spec, late, frame[part], int(moments[part][-1]) * 1_000, until_ms)
                 continue
-            yield from record_slices(self.spec, self.contract, frame, moments, run.header(start, "traceparent"))
+            trace = run.header(start, "traceparent")
+            yield from record_slices(self.spec, self.contract, frame, moments, trace, until_ms)
 
     def _windows(self, run: Run) -> Iterator[Slice]:
         for message, moment in zip(run.values(), run.timestamps(), strict=True):
@@ -90,7 +94,7 @@ class Feed:
 
 
 def record_slices(
-    spec: LearnerSpec, contract: Contract, frame: pl.DataFrame, moments: Any, trace: bytes
+    spec: LearnerSpec, contract: Contract, frame: pl.DataFrame, moments: Any, trace: bytes, until_ms: int | None = None
 ) -> Iterator["RecordSlice"]:
     """Yield the records of a dataset in slices; `moments` are the broker's times, milliseconds since 1970.
 
@@ -102,7 +106,7 @@ def record_slices(
         part = slice(at, at + SLICE_ROWS)
         own, last = frame[part], int(moments[part][-1]) * 1_000
         labels = ys[part] if ys is not None else []
-        yield RecordSlice(spec, own, xs[part], labels, moments[part], last, _event_time(own, contract), trace)
+        yield RecordSlice(spec, own, xs[part], labels, moments[part], last, _event_time(own, contract), trace, until_ms)
 
 
 def _event_time(frame: pl.DataFrame, contract: Contract) -> int | None:
@@ -135,6 +139,7 @@ class RecordSlice:
     at: int
     event_at: int | None
     trace: bytes
+    until_ms: int | None = None
 
     def run(self, learner: Learner, published: Published, found: Findings) -> list[Turn]:
         """Sample, predict, learn."""
@@ -204,7 +209,7 @@ class RecordSlice:
             turns += [] if label is None else _learned_late(self.spec, learner, case, label, found)
             if key is None:
                 found.settled(start)
-        _give_up(waiting.expire(self.at // 1_000, late.wait_secs * 1_000, late.most), found)
+        _give_up(waiting, late, _slower(self.at // 1_000, self.until_ms), found)
         return parts, turns
 
 
@@ -216,6 +221,7 @@ class LabelSlice:
     late: LateLabels
     frame: pl.DataFrame
     at: int
+    until_ms: int | None = None
     event_at: int | None = None
 
     def run(self, learner: Learner, published: Published, found: Findings) -> list[Turn]:
@@ -227,7 +233,7 @@ class LabelSlice:
             if key is not None and label is not None:
                 for case in waiting.label(key, label, now_ms):
                     turns += _learned_late(self.spec, learner, case, label, found)
-        _give_up(waiting.expire(now_ms, self.late.wait_secs * 1_000, self.late.most), found)
+        _give_up(waiting, self.late, _slower(now_ms, self.until_ms), found)
         return turns
 
 
@@ -241,8 +247,13 @@ def _learned_late(spec: LearnerSpec, learner: Learner, case: Case, label: Any, f
     return turns
 
 
-def _give_up(cases: Iterable[Case], found: Findings) -> None:
-    for case in cases:
+def _slower(now_ms: int, until_ms: int | None) -> int:
+    """Return the time up to which records and labels were read, both."""
+    return now_ms if until_ms is None else min(now_ms, until_ms)
+
+
+def _give_up(waiting: Waiting, late: LateLabels, now_ms: int, found: Findings) -> None:
+    for case in waiting.expire(now_ms, late.wait_secs * 1_000, late.most):
         if not case.told:
             found.settled(case.start)
 

@@ -24,6 +24,7 @@ from headrace.stream_processors.checks.learned import asked_learners
 from headrace.stream_processors.learner_feed import Feed
 from headrace.stream_processors.snapshots import Snapshot, SnapshotRefused, Snapshots, snapshot_name
 from headrace.stream_processors.steps.contenders import Turn
+from headrace.stream_processors.steps.label_join import ReadTimes
 from headrace.stream_processors.steps.learn import Learner
 from headrace.stream_processors.steps.learner_findings import Findings
 from headrace.stream_processors.steps.learner_records import event_value, metric_values
@@ -85,6 +86,7 @@ class LearnerLine:
         self._make = make
         self._feed = feed
         self._published: dict[Place, int] = {}
+        self._times: ReadTimes[Place] = ReadTimes()
         self._looked_at = -_LOOK_SECS
         self._worked_at = 0.0
         self._since_snapshot = 0
@@ -118,6 +120,7 @@ class LearnerLine:
         for place, (low, _high) in self.reader.bounds(new).items():
             offset = max(low, self.positions.get(place, low))
             self.positions[place] = offset
+            self._times.begin(place)
             self.reader.start(place, offset)
 
     def follow(self, law: Contract) -> None:
@@ -140,12 +143,16 @@ class LearnerLine:
         for place in poll.lost:
             self._pass_over_gap(place)
         for run in poll.runs:
+            self._times.resume(run.place)
+        for run in poll.runs:
             for part, loud, quiet in self._split(run):
                 out.findings.quiet = quiet
                 self._learn(part, out if loud else Outputs())
             self.positions[run.place] = run.messages[-1].offset() + 1
+            self._times.note(run.place, run.messages[-1].timestamp()[1])
             out.size += sum(map(len, run.messages))
         for place, end in poll.ended.items():
+            self._times.end(place)
             self.positions[place] = max(end, self.positions.get(place, 0))
         if poll.runs:
             self._worked_at = time.monotonic()
@@ -209,7 +216,7 @@ class LearnerLine:
     def _learn(self, run: Run, out: Outputs) -> None:
         learner = self.learner
         before = learner.state.predicted
-        for slice_ in self._feed.slices(run):
+        for slice_ in self._feed.slices(run, self._times.of_others(run.place)):
             turns = slice_.run(learner, out.predictions, out.findings)
             self.at, self._event_at = slice_.at, slice_.event_at
             for turn in turns:
@@ -233,4 +240,5 @@ class LearnerLine:
         emit(ModelTurned(learner=self.spec.name, kind="gap", model="", detail=detail))
         self.reader.stop(place)
         self.positions[place] = low
+        self._times.resume(place)
         self.reader.start(place, low)

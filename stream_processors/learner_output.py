@@ -32,6 +32,7 @@ from headrace.stream_processors.steps.learner_records import PREDICTION
 from headrace.transport.kafka import Headers, TransactionalWriter
 
 _MOST_DELTA_BYTES = 512 * 1024
+_SUFFIX = ".json.zz"
 
 
 class Publisher:
@@ -57,6 +58,7 @@ class Publisher:
         spans = LearnSpans(line.spec)
         self._writer.begin()
         self._write(line, out, spans)
+        before = line.snapshots
         saved = self._save(line, out) if out.snapshot else None
         if line.positions:
             line.reader.record_in(self._writer, line.positions)
@@ -66,6 +68,7 @@ class Publisher:
         if saved is not None:
             line.note(saved[0])
             self._keep_file(*saved)
+            self._drop_files(line, before)
 
     def refuse(self, event: Mapping[str, Any]) -> None:
         """Commit the answer to a command that no learner can follow."""
@@ -123,7 +126,15 @@ class Publisher:
         """Leave the state in models/ too, for people: MODEL.json.zz is what the topic holds, never read back."""
         folder = self._paths.models / snapshot.learner
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / f"{snapshot.name}.json.zz", body)
+        write_atomically(folder / f"{snapshot.name}{_SUFFIX}", body)
+
+    def _drop_files(self, line: LearnerLine, before: Iterable[Snapshot]) -> None:
+        """Delete the files of snapshots that are on the topic no more; those that people deleted are no fault."""
+        # Names on the topic may be anybody's: none but those of files in this folder are looked for.
+        gone = {one.name for one in before} - {one.name for one in line.snapshots}
+        for path in (self._paths.models / line.spec.name).glob(f"*{_SUFFIX}"):
+            if path.name.removesuffix(_SUFFIX) in gone:
+                path.unlink(missing_ok=True)
 
 
 def _by_trace(predictions: Iterable[tuple[pl.DataFrame, bytes]]) -> list[tuple[pl.DataFrame, bytes]]:

@@ -82,6 +82,7 @@ class LearnerProcess:
         """Give a publisher whose predecessor's transaction is settled; what was not committed is forgotten."""
         writer = TransactionalWriter(self._client, GROUP)
         self._snapshots = CompactedTopic(self._client, SNAPSHOTS)
+        self._found: Snapshots | None = None
         self._commands = Commands(self._client, self._registry)
         try:
             yield Publisher(writer, self._registry, self._tracer, self._settings.paths())
@@ -161,7 +162,7 @@ class LearnerProcess:
         feed = Feed(spec, law, self._registry)
         line = LearnerLine(spec, reader, feed, partial(make_learner, spec), packages_of(spec))
         try:
-            line.open(Snapshots(self._snapshots.refresh(), self._registry))
+            line.open(self._found_snapshots())
         except HeadraceError:
             reader.close()
             raise
@@ -173,9 +174,13 @@ class LearnerProcess:
             if line is None:
                 publisher.refuse(refusal(command, self._absence(command["learner"])))
             elif command["command_id"] not in line.learner.state.commands:
-                out = follow(line, command, Snapshots(self._snapshots.refresh(), self._registry))
-                publisher.publish(line, out)
+                publisher.publish(line, follow(line, command, self._found_snapshots()))
             self._commands.note(command)
+
+    def _found_snapshots(self) -> Snapshots:
+        view = self._snapshots.refresh()
+        self._found = self._found or Snapshots(view, self._registry)
+        return self._found
 
     def _absence(self, name: str) -> str:
         """Return why no learner of a name learns."""

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from headrace.core.clock import micros
 from headrace.errors import HeadraceError, Terminal
+from headrace.observability.events import emit
+from headrace.observability.learner_events import SnapshotUnreadable
 from headrace.schemas.learner_spec import LearnerSpec
 from headrace.schemas.system import MessageUnreadable, frame_system, read_checked, schema_id_of
 from headrace.schemas.topics import SNAPSHOTS
 from headrace.stream_processors.lookups import SchemaTexts
 from headrace.stream_processors.steps.learn import State
-from headrace.stream_processors.steps.model_state import FORMAT, pack, unpack
+from headrace.stream_processors.steps.model_state import FORMAT, StateRefused, pack, unpack
 from headrace.transport.partition_reader import Place
 
 SCHEMA: Final = "model_snapshot"
@@ -113,16 +115,22 @@ def libraries() -> dict[str, str]:
 
 
 class Snapshots:
-    """The snapshots on a view of ml.snapshots, which `headrace.transport.kafka.CompactedTopic` gives."""
+    """The snapshots on a view of ml.snapshots, which `headrace.transport.kafka.CompactedTopic` gives.
+
+    Keep it as long as the view: what it cannot read it tells once.
+    """
 
     def __init__(self, view: Mapping[str, bytes], texts: SchemaTexts) -> None:
         self._view, self._texts = view, texts
         self._known: dict[str, tuple[bytes, Snapshot]] = {}
+        self._unreadable: dict[str, bytes] = {}
 
     def of(self, learner: str) -> list[Snapshot]:
-        """Return the snapshots of a learner that are whole, oldest first."""
-        found = [self._read(key) for key in self._view if key.startswith(f"{learner}/") and key.endswith("/0")]
-        whole = [one for one in found if all(key.decode() in self._view for key in one.keys)]
+        """Return the snapshots of a learner that are whole, oldest first; what is no snapshot is passed over."""
+        mine = [key for key in self._view if key.startswith(f"{learner}/")]
+        # Parts after the first are looked at when the state is asked for.
+        found = [self._readable(key) for key in mine if key.endswith("/0") or not key.rpartition("/")[2].isdecimal()]
+        whole = [one for one in found if one is not None and one.parts <= len(mine) and self._whole(one)]
         # Of equal ones, say of a new version that has come as far, the one that was written later is the newer.
         return sorted(whole, key=lambda one: (one.at, one.predicted))
 
@@ -143,14 +151,30 @@ class Snapshots:
         return packed
 
     def state(self, snapshot: Snapshot, packages: Iterable[str]) -> State:
-        """Return the state; raises SnapshotRefused for one of another format or of other versions of libraries."""
+        """Return the state; raises SnapshotRefused for one of another format or library, or that cannot be made."""
         if snapshot.format != FORMAT or dict(snapshot.libraries) != libraries():
             found = ", ".join(f"{name} {number}" for name, number in sorted(snapshot.libraries.items()))
             raise _refused(snapshot, f"it was written by format {snapshot.format} with {found}")
-        state = unpack(self.packed(snapshot), packages)
+        try:
+            state = unpack(self.packed(snapshot), packages)
+        except StateRefused as error:
+            raise _refused(snapshot, str(error)) from error
         if not isinstance(state, State):
             raise _refused(snapshot, "it is no learner's state")
         return state
+
+    def _whole(self, snapshot: Snapshot) -> bool:
+        return all(key.decode() in self._view for key in snapshot.keys)
+
+    def _readable(self, key: str) -> Snapshot | None:
+        try:
+            return self._read(key)
+        except SnapshotRefused as error:
+            message = self._view[key]
+            if self._unreadable.get(key) is not message:
+                self._unreadable[key] = message
+                emit(SnapshotUnreadable(key=key, cause=str(error)))
+            return None
 
     def _read(self, key: str) -> Snapshot:
         message = self._view[key]
@@ -162,6 +186,8 @@ class Snapshots:
         at = micros(value["at"])
         own = {name: value[name] for name in Snapshot.__dataclass_fields__ if name not in {"name", "positions", "at"}}
         found = Snapshot(name=value["snapshot"], positions=positions, at=at, **own)
+        if _key(found.learner, found.name, 0).decode() != key:
+            raise _refused(found, f'it is under the key "{key}"')
         self._known[key] = (message, found)
         return found
 

@@ -279,10 +279,12 @@ class CompactedTopic:
     def _take(self, message: Any) -> None:
         if message.error() is not None or message.key() is None:
             return
+        # Anyone may write to the topic: a key that is no text stands for itself, and is no key of ours.
+        key = message.key().decode(errors="backslashreplace")
         if message.value() is None:
-            self._values.pop(message.key().decode(), None)
+            self._values.pop(key, None)
         else:
-            self._values[message.key().decode()] = message.value()
+            self._values[key] = message.value()
 
     def _end(self, consumer: Consumer, deadline: float) -> int:
         while True:

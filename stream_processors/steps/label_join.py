@@ -3,13 +3,14 @@
 Both wait by arrival time as the broker has it, so the same log joins the same way whenever it is read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from headrace.stream_processors.models.base import Features, Label
 
 Key = tuple[Any, ...]
+Source = TypeVar("Source", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class Waiting:
         return None
 
     def label(self, key: Key, label: Label, at_ms: int) -> list[Case]:
-        """Return the records that a label is for; without any it waits for one."""
+        """Return the records that a label is for; without any it waits for one, unless another of its key does."""
         found = self.cases.pop(key, [])
         self.count -= len(found)
         if not found:
-            self.labels[key] = (label, at_ms)
+            self.labels.setdefault(key, (label, at_ms))
         return found
 
     def expire(self, now_ms: int, wait_ms: int, most: int) -> list[Case]:
@@ -78,3 +79,43 @@ class Waiting:
                 return
             left -= len(found)
             yield key
+
+
+@dataclass
+class ReadTimes(Generic[Source]):
+    """Up to which arrival time (milliseconds) each source was read; one that was read to its end holds nobody back.
+
+    While a learner catches up, its records may be days ahead of their labels: those wait by the time of the slower one.
+    """
+
+    read: dict[Source, int] = field(default_factory=dict)
+    ended: set[Source] = field(default_factory=set)
+
+    def begin(self, source: Source) -> None:
+        """Say that a source is read from now on, and nothing of it yet."""
+        self.read[source] = 0
+        self.ended.discard(source)
+
+    def resume(self, source: Source) -> None:
+        """Say that there is more of a source, which is not taken yet."""
+        self.ended.discard(source)
+
+    def note(self, source: Source, at_ms: int) -> None:
+        """Say that a source was taken up to a time."""
+        self.read[source] = at_ms
+
+    def end(self, source: Source) -> None:
+        """Say that all there is of a source was taken."""
+        self.ended.add(source)
+
+    def of_others(self, source: Source) -> int | None:
+        """Return up to when all other sources were read; None where none of them has more.
+
+        >>> times = ReadTimes({"records": 90, "labels": 10})
+        >>> times.of_others("records"), times.of_others("labels")
+        (10, 90)
+        >>> times.end("labels")
+        >>> times.of_others("records") is None
+        True
+        """
+        return min((at for other, at in self.read.items() if other != source and other not in self.ended), default=None)

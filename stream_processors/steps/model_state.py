@@ -23,7 +23,7 @@ import numpy as np
 
 from headrace.errors import HeadraceError, Terminal
 
-FORMAT = 1
+FORMAT = 2
 _PACKAGES = ("river.", "headrace.stream_processors.models.", "headrace.stream_processors.steps.")
 _REFUSED_PACKAGES = ("river.datasets", "river.stream", "river.api", "river.checks", "river.evaluate")
 _NAMES = frozenset({
@@ -66,11 +66,20 @@ def unpack(data: bytes, packages: Iterable[str] = ()) -> Any:
         return _Unpacker(document["objects"], _allowed(packages)).value(document["root"])
     except StateRefused:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise StateRefused(f"the state cannot be read: {error!r}", hint=_HINT) from error
 
 
 _HINT = "headrace learn rollback goes back to an older version"
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    RecursionError,
+    ImportError,  # a module of a plug-in, or of another version of a library, that is not there
+)
 
 
 def _allowed(packages: Iterable[str]) -> tuple[str, ...]:

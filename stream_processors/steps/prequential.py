@@ -6,7 +6,7 @@ over all rows are those that river's metrics give (`river.evaluate.progressive_v
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -34,12 +34,15 @@ class Sums:
     """Weighted sums of rows: what every figure is made of.
 
     `by` holds those of numbers by name, `cells` those of classes by (label, guess), `bins` those of yes and no by
-    (label, bin of the probability).
+    (label, bin of the probability). `weight_squares` sums squared weights, `loss_squares` squared weights times losses,
+    `squares` squares of weight times loss: what the error of a weighted mean is made of.
     """
 
     rows: int = 0
     weight: float = 0.0
     loss: float = 0.0
+    weight_squares: float = 0.0
+    loss_squares: float = 0.0
     squares: float = 0.0
     by: dict[str, float] = field(default_factory=dict)
     cells: dict[Cell, float] = field(default_factory=dict)
@@ -50,6 +53,8 @@ class Sums:
         self.rows += other.rows
         self.weight += other.weight
         self.loss += other.loss
+        self.weight_squares += other.weight_squares
+        self.loss_squares += other.loss_squares
         self.squares += other.squares
         _merge(self.by, other.by)
         _merge(self.cells, other.cells)
@@ -99,9 +104,8 @@ class Record:
         whole = Sums()
         for one in self.recent:
             whole.add(one)
-        means = [one.mean for one in self.recent]
-        between = len(means) >= _LEAST_TICKS
-        error = float(np.std(means, ddof=1)) / math.sqrt(len(means)) if between else _plain_error(whole)
+        between = len(self.recent) >= _LEAST_TICKS
+        error = _error_between(self.recent, whole.mean) if between else _plain_error(whole)
         return _figures(self._classes, whole, error)
 
 
@@ -129,9 +133,18 @@ class Losses:
 
     def sums(self) -> Sums:
         """Return the sums of the rows."""
-        loss, squares = float(np.dot(self.each, self.weights)), float(np.dot(self.each * self.each, self.weights))
-        own = (dict(self.by), dict(self.cells), dict(self.bins))
-        return Sums(len(self.each), float(self.weights.sum()), loss, squares, *own)
+        weighted = self.each * self.weights
+        return Sums(
+            rows=len(self.each),
+            weight=float(self.weights.sum()),
+            loss=float(np.dot(self.each, self.weights)),
+            weight_squares=float(np.dot(self.weights, self.weights)),
+            loss_squares=float(np.dot(weighted, self.weights)),
+            squares=float(np.dot(weighted, weighted)),
+            by=dict(self.by),
+            cells=dict(self.cells),
+            bins=dict(self.bins),
+        )
 
 
 def losses_of(predictions: Sequence[Any], labels: Sequence[Any], weights: Sequence[float], *, classes: bool) -> Losses:
@@ -201,10 +214,20 @@ def likeliest(prediction: Mapping[Any, float] | None) -> Any:
 
 
 def _plain_error(sums: Sums) -> float:
+    """Return the standard error of the mean of rows, each with a weight of its own: that of a ratio of two sums."""
     if sums.rows < 2:
         return math.inf
-    variance = max(0.0, sums.squares / sums.weight - sums.mean**2)
-    return math.sqrt(variance / sums.rows)
+    mean = sums.mean
+    # The sum of (weight * (loss - mean))**2; products, as a power of a model's loss that diverged is an OverflowError.
+    spread = sums.squares - 2 * mean * sums.loss_squares + mean * mean * sums.weight_squares
+    return math.sqrt(max(0.0, spread)) / sums.weight if math.isfinite(spread) else math.inf
+
+
+def _error_between(ticks: Collection[Sums], mean: float) -> float:
+    """Return the standard error of the mean of all ticks by how far theirs are from it, each by its weight."""
+    apart = [one.weight * (one.mean - mean) for one in ticks]
+    spread = sum(one * one for one in apart) * len(ticks) / (len(ticks) - 1)
+    return math.sqrt(spread) / sum(one.weight for one in ticks)
 
 
 def _figures(classes: bool, sums: Sums, error: float) -> Figures:

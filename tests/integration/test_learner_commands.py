@@ -14,7 +14,7 @@ from headrace.errors import ServiceUnreachable
 from headrace.runtime.learner_commands import Wish, ask
 from headrace.runtime.learners import home_contracts, lag_of
 from headrace.schemas.learner_file import parse_learner
-from headrace.schemas.topics import COMMANDS
+from headrace.schemas.topics import COMMANDS, SNAPSHOTS
 from headrace.testing.learner import LIMIT_SECS, LearnerHome
 from headrace.testing.stack import EmbeddedStack
 from headrace.transport.plain import write_plainly
@@ -163,6 +163,16 @@ def test_foreign_message_among_the_commands_is_passed_over_and_told_once(home: L
     one.learn()
     assert one.ask("promote", model="tree")["kind"] == "promotion"
     assert home.log().count(f"{one.name}/foreign") == 1
+
+
+def test_foreign_messages_among_the_snapshots_are_passed_over_and_told(home: LearnerHome) -> None:
+    one = Learned(home)
+    for key in (f"{one.name}/x/0".encode(), f"{one.name}/\xff/0".encode("latin-1"), b"\xff"):
+        write_plainly(home.client, SNAPSHOTS, key, b"no snapshot")
+    before = one.learn()
+    one.ask("promote", model="tree")
+    assert one.ask("rollback", snapshot=before)["kind"] == "rollback"
+    assert "snapshot unreadable" in home.log()
 
 
 def test_every_snapshot_that_an_event_names_was_written(home: LearnerHome) -> None:

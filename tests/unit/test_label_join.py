@@ -26,6 +26,22 @@ def test_a_label_that_is_early_is_there_when_its_record_comes() -> None:
     assert waiting.record(("k",), case(3)) is None
 
 
+def test_first_of_two_early_labels_is_the_one_that_is_learned() -> None:
+    waiting = Waiting()
+    waiting.label(("k",), 5.0, 1)
+    waiting.label(("k",), 6.0, 2)
+    assert waiting.record(("k",), case(3)) == 5.0
+    assert waiting.record(("k",), case(4)) is None
+
+
+def test_early_label_waits_from_when_it_came_first() -> None:
+    waiting = Waiting()
+    waiting.label(("k",), 5.0, 1_000)
+    waiting.label(("k",), 6.0, 5_000)
+    waiting.expire(6_000, wait_ms=2_000, most=100)
+    assert (waiting.labels, waiting.unused) == ({}, 1)
+
+
 def test_what_waited_too_long_or_is_too_much_is_given_up_oldest_first() -> None:
     waiting = Waiting()
     for number in range(10):

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from headrace.stream_processors.steps.model_state import StateRefused, pack, unpack
+from headrace.stream_processors.steps.model_state import FORMAT, StateRefused, pack, unpack
 
 
 class Node:
@@ -103,25 +103,32 @@ def test_a_state_that_names_what_is_no_models_is_refused_before_anything_is_made
         "called": ["r", name, ["true"], None, [], []],
         "object": ["o", name, [], None, [], []],
     }
-    forged = json.dumps({"format": 1, "root": ["@", 0], "objects": [entry[shape]]}).encode()
+    forged = json.dumps({"format": FORMAT, "root": ["@", 0], "objects": [entry[shape]]}).encode()
     with pytest.raises(StateRefused):
         unpack(forged)
+
+
+@pytest.mark.parametrize("name", ["river.nowhere:Model", "river.tree.nowhere:Model", "river.tree:Nowhere"])
+def test_a_state_that_names_what_is_not_there_is_refused(name: str) -> None:
+    table: list[list[object]] = [["o", name, [], None, [], []]]
+    with pytest.raises(StateRefused, match=r"cannot be read.*owhere"):
+        unpack(json.dumps({"format": FORMAT, "root": ["@", 0], "objects": table}).encode())
 
 
 def test_a_function_of_an_allowed_package_cannot_be_called() -> None:
     entry = ["r", "headrace.stream_processors.steps.model_state:pack", [1], None, [], []]
     with pytest.raises(StateRefused, match="may not be called"):
-        unpack(json.dumps({"format": 1, "root": ["@", 0], "objects": [entry]}).encode())
+        unpack(json.dumps({"format": FORMAT, "root": ["@", 0], "objects": [entry]}).encode())
 
 
 def test_an_attribute_with_underscores_is_no_method() -> None:
     table = [["m", ["@", 1], "__class__"], ["l"]]
     with pytest.raises(StateRefused, match="__class__"):
-        unpack(json.dumps({"format": 1, "root": ["@", 0], "objects": table}).encode())
+        unpack(json.dumps({"format": FORMAT, "root": ["@", 0], "objects": table}).encode())
 
 
 @pytest.mark.parametrize(
-    "broken", [b"", b"{}", b"[1]", b"\x80\x04K\x01.", b'{"format": 1, "root": ["@", 9], "objects": []}']
+    "broken", [b"", b"{}", b"[1]", b"\x80\x04K\x01.", b'{"format": 2, "root": ["@", 9], "objects": []}']
 )
 def test_bytes_that_are_no_state_are_refused(broken: bytes) -> None:
     with pytest.raises(StateRefused, match="cannot be read"):
@@ -129,5 +136,5 @@ def test_bytes_that_are_no_state_are_refused(broken: bytes) -> None:
 
 
 def test_a_state_of_another_format_is_refused_with_its_number() -> None:
-    with pytest.raises(StateRefused, match="format 2, not 1"):
-        unpack(b'{"format": 2, "root": null, "objects": []}')
+    with pytest.raises(StateRefused, match="format 1, not 2"):
+        unpack(b'{"format": 1, "root": null, "objects": []}')

@@ -326,23 +326,23 @@ def test_service_that_starts_on_a_refused_snapshot_serves_the_one_before(one: Se
 
 
 def test_state_that_names_what_may_not_be_made_is_never_made(one: Service, tmp_path: Path) -> None:
-    learner = one.learners["flights_delay"]
-    found = one.topic.write(learner)
-    key = found.keys[0].decode()
-    import zlib
-    from hashlib import sha256
-
-    from headrace.stream_processors.snapshots import messages_of
-    from headrace.stream_processors.steps.model_state import FORMAT
-
     mark = tmp_path / "made"
-    evil = {"format": FORMAT, "root": ["@", 0], "objects": [["r", "os:mkdir", [str(mark)], None, [], []]]}
-    packed = json.dumps(evil).encode()
-    forged = found.__class__(**(vars(found) | {"sha256": sha256(packed).hexdigest()}))
-    one.topic.view[key] = messages_of(forged, [zlib.compress(packed)], 1)[0][1]
+    one.topic.forge(one.learners["flights_delay"], ["r", "os:mkdir", [str(mark)], None, [], []])
     one.look()
     assert '"os:mkdir" may not be part' in one.predict("flights_delay", {}, 503)["error"]
     assert not mark.exists()
+
+
+def test_state_of_a_module_that_is_not_there_leaves_the_one_before_and_stops_no_other_learner(tmp_path: Path) -> None:
+    service = Service(tmp_path, "flights_delay", "flights_late")
+    good = service.write("flights_delay")
+    service.learners["flights_delay"].state.predicted += 100
+    service.topic.forge(service.learners["flights_delay"], ["o", "river.nowhere:Model", [], None, [], []])
+    service.write("flights_late")
+    service.look()
+    assert service.predict("flights_delay", {})["snapshot"] == good
+    assert "river.nowhere" in service.rack.shelf.problems["flights_delay"]
+    assert service.predict("flights_late", {})["predictions"]
 
 
 def test_learner_whose_file_is_gone_is_served_no_more(one: Service) -> None:

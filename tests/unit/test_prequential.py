@@ -1,7 +1,10 @@
 """Prequential figures are river's over all rows, and honest about their error over the last."""
 
+import itertools
 import math
 import random
+import statistics
+from collections.abc import Sequence
 
 import pytest
 from river import metrics
@@ -88,6 +91,42 @@ def test_error_of_the_last_rows_covers_the_truth_as_often_as_it_says() -> None:
         found = record.last_rows()
         hits += abs(found.loss - math.sqrt(2 / math.pi)) < 2.13 * found.error  # t of 15 degrees of freedom, 95 %
     assert 0.88 <= hits / runs <= 0.99
+
+
+def sampled(chances: Sequence[float], seed: int) -> Record:
+    """Return the record of rows of which each tick had a chance of its own, by turns; losses are exponential."""
+    chance, record = random.Random(seed), Record(16, classes=False)
+    taken = [share for share in itertools.islice(itertools.cycle(chances), 4_000) if chance.random() < share]
+    for start in range(0, len(taken) // TICK * TICK, TICK):
+        weights = [1 / share for share in taken[start : start + TICK]]
+        guesses = [chance.expovariate(1.0) for _ in weights]
+        record.take(losses_of(guesses, [0.0] * TICK, weights, classes=False).sums())
+    return record
+
+
+@pytest.mark.parametrize("chances", [(1.0,), (0.2,), (1.0, 0.05), (0.5, 0.05, 1.0)])
+def test_error_of_all_rows_is_how_far_sampled_means_lie_apart(chances: tuple[float, ...]) -> None:
+    found = [sampled(chances, seed).all_rows(Sums()) for seed in range(150)]
+    apart = statistics.stdev(one.loss for one in found)
+    assert statistics.fmean(one.error for one in found) == pytest.approx(apart, rel=0.2)
+
+
+def test_error_of_the_last_ticks_counts_each_by_its_weight() -> None:
+    record, losses, weights = Record(8, classes=False), [1.0, 2.0] * 4, [1.0, 20.0] * 4
+    for loss, weight in zip(losses, weights, strict=True):
+        record.take(losses_of([loss] * TICK, [0.0] * TICK, [weight] * TICK, classes=False).sums())
+    found, mean = record.last_rows(), 41 / 21
+    spread = sum((weight * (loss - mean)) ** 2 for loss, weight in zip(losses, weights, strict=True)) * 8 / 7
+    assert found.loss == pytest.approx(mean)
+    assert found.error == pytest.approx(math.sqrt(spread) / sum(weights))
+
+
+def test_error_of_equal_weights_is_that_of_a_plain_mean() -> None:
+    chance = random.Random(7)
+    losses = [chance.expovariate(1.0) for _ in range(TICK)]
+    rest = losses_of(losses, [0.0] * TICK, [4.0] * TICK, classes=False).sums()
+    found = Record(16, classes=False).all_rows(rest)
+    assert found.error == pytest.approx(statistics.pstdev(losses) / math.sqrt(TICK))
 
 
 def test_advantage_is_of_the_same_rows_and_unknown_for_a_few_ticks() -> None:

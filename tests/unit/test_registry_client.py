@@ -127,3 +127,10 @@ def test_no_password_of_an_address_is_shown(monkeypatch: pytest.MonkeyPatch) -> 
     for shown in (str(registry_error.value), str(warehouse_error.value)):
         assert "127.0.0.1:1" in shown
         assert not any(part in shown for part in ("c4n", "ary@9", "ann:"))
+
+
+@pytest.mark.parametrize("schema_id", [0, 2**31, 2**32 - 1])
+def test_number_that_no_schema_has_is_unknown_without_a_question(schema_id: int) -> None:
+    with answering((404, {"error_code": 404, "message": "HTTP 404 Not Found"})) as (registry, asked):
+        assert registry.text_of(schema_id) is None
+    assert asked == []
