@@ -8,6 +8,7 @@ import polars as pl
 
 from headrace.core.files import write_atomically
 from headrace.core.identity import stable_slot
+from headrace.observability.notes import tell_not_written
 from headrace.observability.tracing import FileTracer
 from headrace.schemas.codec import encode
 from headrace.schemas.registry import Registry
@@ -124,9 +125,12 @@ class Publisher:
 
     def _keep_file(self, snapshot: Snapshot, body: bytes) -> None:
         """Leave the state in models/ too, for people: MODEL.json.zz is what the topic holds, never read back."""
-        folder = self._paths.models / snapshot.learner
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / f"{snapshot.name}{_SUFFIX}", body)
+        path = self._paths.models / snapshot.learner / f"{snapshot.name}{_SUFFIX}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, body)
+        except OSError as error:  # a full disk: the topic has it all the same
+            tell_not_written(path, error)
 
     def _drop_files(self, line: LearnerLine, before: Iterable[Snapshot]) -> None:
         """Delete the files of snapshots that are on the topic no more; those that people deleted are no fault."""

@@ -99,7 +99,9 @@ def line(request: pytest.FixtureRequest) -> RunningLine:
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
     """Stop the shared line after the last test of those that use it, once everything of that test is torn down."""
     yield
-    if LINE in item.config.stash and (nextitem is None or not uses_line(nextitem)):
+    # A module may have tests without it in between.
+    goes_on = nextitem is not None and (nextitem.path == item.path or uses_line(nextitem))
+    if LINE in item.config.stash and not goes_on:
         running = item.config.stash[LINE]
         del item.config.stash[LINE]
         running.__exit__(None, None, None)

@@ -97,8 +97,9 @@ def _variable(name: str) -> dict[str, Any]:
         "query": "SELECT DISTINCT dataset FROM headrace.files ORDER BY dataset",
         "refresh": 2,
         "includeAll": True,
-        "allValue": "",
-        "current": {"text": "", "value": ""},
+        # Grafana inserts it as it is, without the format; an empty one counts as none, and "All" would be a list.
+        "allValue": "''",
+        "current": {"text": "All", "value": "$__all"},
     }
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from headrace.runtime.platform_rules import PlatformRule
 from headrace.schemas.check_catalog import check_named, check_names
@@ -48,6 +49,18 @@ def test_every_alert_of_the_platform_has_an_anchor_that_says_what_it_means_where
     assert {part.split("\n", maxsplit=1)[0] for part in parts} == {rule.value for rule in PlatformRule}
     for part in parts:
         assert [word for word in ("**Means**: ", "**Look**: ", "**Do**: ") if f"\n{word}" not in part] == [], part
+
+
+def test_every_alert_of_prometheus_is_told_with_the_place_that_its_runbook_url_leads_to() -> None:
+    groups = yaml.safe_load((ROOT / "observability/alerts.yml").read_text())["groups"]
+    urls = {rule["alert"]: rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"]}
+    rows = re.findall(
+        r"^\| `(Headrace\w+)` \| \[[^]]+\]\((#[\w-]+)\) \| [^|]+ \|$",
+        section("Alerts about the line itself"),
+        re.MULTILINE,
+    )
+    assert len(rows) == len(dict(rows)) >= 9
+    assert {alert: f"docs/guide/operate.md{anchor}" for alert, anchor in rows} == urls
 
 
 def test_every_alert_about_data_is_told_once_and_checks_by_their_dimension() -> None:

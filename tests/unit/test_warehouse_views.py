@@ -55,6 +55,15 @@ def test_dashboards_have_stable_uids_and_panels_that_do_not_overlap() -> None:
         assert used == declared
 
 
+def test_all_datasets_are_asked_for_by_an_empty_text_in_quotes() -> None:
+    lists = [board["templating"]["list"] for board in BOARDS.values()]
+    chosen = [variable for variables in lists for variable in variables if variable["name"] == "dataset"]
+    assert len(chosen) >= 4
+    for variable in chosen:
+        assert (variable["includeAll"], variable["allValue"]) == (True, "''")
+        assert variable["current"]["value"] == "$__all"
+
+
 def test_parameter_is_bound_and_never_spliced() -> None:
     for one in views().values():
         assert re.findall(r"\{(\w+):(\w+)\}", one.query) == [
