@@ -72,16 +72,16 @@ def addresses(paths: Paths) -> dict[str, str]:
 
     Who was killed could not take its address back: it is left out.
     """
-    return {name: one["address"] for name, one in _noted(paths).items()}
+    return {name: one["address"] for name, one in _noted(paths).items() if psutil.pid_exists(one["pid"])}
 
 
 def _noted(paths: Paths) -> dict[str, dict[str, Any]]:
-    """Return address and process id of the processes that live."""
+    """Return address and process id as they were noted. Who notes must not judge: containers count processes anew."""
     try:
         found: dict[str, dict[str, Any]] = json.loads(_file(paths).read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return {name: one for name, one in found.items() if psutil.pid_exists(one["pid"])}
+    return found
 
 
 def forget_addresses(paths: Paths) -> None:

@@ -1,6 +1,7 @@
 """A process's endpoint: what Prometheus's own parser reads there, who may ask, and when it is alive and ready."""
 
 import http.client
+import json
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -169,3 +170,15 @@ def test_a_home_that_takes_no_note_of_the_endpoint_costs_the_note_and_not_the_pr
         emit(BatchDone(rows=1, size=1, seconds=0.1))
     assert "note not written" in caplog.text
     assert addresses(settings.paths()) == {}
+
+
+def test_address_of_a_process_that_was_killed_is_not_told_and_no_other_is_lost(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    note = settings.paths().run / "telemetry.json"
+    note.parent.mkdir(parents=True)
+    # No process has this number here: it was killed, or it lives in a container of its own.
+    gone = {"address": "127.0.0.1:9", "pid": 2**22 + 1}
+    note.write_text(json.dumps({"judge-1": gone}))
+    with process_metrics(settings, "judge"):
+        assert set(addresses(settings.paths())) == {"judge"}
+    assert json.loads(note.read_text()) == {"judge-1": gone}
