@@ -63,7 +63,10 @@ class SnapshotPassedOver(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerRefused(Event):
-    """A learner's YAML cannot be followed and never could; it rests until the file changes."""
+    """A learner's YAML cannot be followed and never could, or its model's state cannot be kept; it rests.
+
+    It begins when its file changes.
+    """
 
     level: ClassVar[int] = logging.ERROR
     text: ClassVar[str] = "learner refused"

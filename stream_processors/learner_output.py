@@ -37,7 +37,10 @@ _SUFFIX = ".json.zz"
 
 
 class Publisher:
-    """Writes what learners made. Not for use from several threads; raises TransactionFailed, ProducerFenced."""
+    """Writes what learners made. Not for use from several threads; raises TransactionFailed, ProducerFenced.
+
+    A learner whose state cannot be kept raises StateRefused, and nothing of its step is written.
+    """
 
     def __init__(self, writer: TransactionalWriter, registry: Registry, tracer: FileTracer, paths: Paths) -> None:
         self._writer = writer
@@ -57,10 +60,12 @@ class Publisher:
         if not out.snapshot and self._told.get(line.spec.name) == line.positions:
             return
         spans = LearnSpans(line.spec)
+        # Before the transaction: a state that cannot be kept leaves no half of one behind.
+        packed = _packed(line, out) if out.snapshot else None
         self._writer.begin()
         self._write(line, out, spans)
         before = line.snapshots
-        saved = self._save(line, out) if out.snapshot else None
+        saved = self._save(line, packed) if packed else None
         if line.positions:
             line.reader.record_in(self._writer, line.positions)
         self._writer.commit()
@@ -107,10 +112,8 @@ class Publisher:
             framed = frame_system("profile_delta", schema_id, value)
             self._writer.write(PROFILES, [framed], partition=slot, key=dataset.encode())
 
-    def _save(self, line: LearnerLine, out: Outputs) -> tuple[Snapshot, bytes]:
-        found, bodies = write_snapshot(
-            line.spec, line.learner.state, line.positions, kept=out.kept, at=line.at, packages=line.packages
-        )
+    def _save(self, line: LearnerLine, packed: tuple[Snapshot, list[bytes]]) -> tuple[Snapshot, bytes]:
+        found, bodies = packed
         schema_id = self._registry.system_id(SNAPSHOTS, snapshots.SCHEMA)
         for key, value in messages_of(found, bodies, schema_id):
             self._writer.write(SNAPSHOTS, [value], partition=0, key=key)
@@ -139,6 +142,12 @@ class Publisher:
         for path in (self._paths.models / line.spec.name).glob(f"*{_SUFFIX}"):
             if path.name.removesuffix(_SUFFIX) in gone:
                 path.unlink(missing_ok=True)
+
+
+def _packed(line: LearnerLine, out: Outputs) -> tuple[Snapshot, list[bytes]]:
+    return write_snapshot(
+        line.spec, line.learner.state, line.positions, kept=out.kept, at=line.at, packages=line.packages
+    )
 
 
 def _by_trace(predictions: Iterable[tuple[pl.DataFrame, bytes]]) -> list[tuple[pl.DataFrame, bytes]]:

@@ -28,6 +28,7 @@ from headrace.stream_processors.learner_output import Publisher
 from headrace.stream_processors.snapshots import Snapshots
 from headrace.stream_processors.steps.contenders import Turn
 from headrace.stream_processors.steps.learner_records import event_value
+from headrace.stream_processors.steps.model_state import StateRefused
 from headrace.transport.kafka import CompactedTopic, Topics, TransactionalWriter
 from headrace.transport.partition_reader import PartitionReader
 
@@ -52,6 +53,8 @@ class LearnerProcess:
         self._lines: dict[str, LearnerLine] = {}
         self._refused: Mapping[str, tuple[str, ...]] = {}
         self._kept: Mapping[str, tuple[str, ...]] = {}
+        # Learners whose state cannot be kept, with why: they rest until their file changes.
+        self._resting: dict[str, tuple[LearnerSpec, str]] = {}
         self._looked_at = -_LOOK_SECS
 
     def run(self) -> None:
@@ -104,25 +107,43 @@ class LearnerProcess:
             unlabelled = sum(line.learner.state.waiting.count for line in self._lines.values())
             emit(QueueSeen(queue="records_without_label", depth=unlabelled))
         rows = 0
-        for line in self._lines.values():
-            line.look(now)
-            if not line.began:
-                publisher.begin(line)
-            started = time.monotonic()
-            out = line.step(BATCH_ROWS, 0.0 if rows else _POLL_SECS / max(1, len(self._lines)))
-            publisher.publish(line, out)
-            rows += out.rows
-            if out.rows:
-                emit(BatchDone(rows=out.rows, size=out.size, seconds=time.monotonic() - started))
+        for line in list(self._lines.values()):
+            try:
+                rows += self._advance(publisher, line, now, 0.0 if rows else _POLL_SECS / len(self._lines))
+            except StateRefused as error:
+                self._rest(publisher, line, error)
         if not self._lines:
             self._stop.wait(_POLL_SECS)
         self._status.update(rows=rows, lag=sum(line.lag() for line in self._lines.values()))
 
+    def _advance(self, publisher: Publisher, line: LearnerLine, now: float, patience_secs: float) -> int:
+        """Let a learner do one step and commit it; return how many records it predicted."""
+        line.look(now)
+        if not line.began:
+            publisher.begin(line)
+        started = time.monotonic()
+        out = line.step(BATCH_ROWS, patience_secs)
+        publisher.publish(line, out)
+        if out.rows:
+            emit(BatchDone(rows=out.rows, size=out.size, seconds=time.monotonic() - started))
+        return out.rows
+
+    def _rest(self, publisher: Publisher, line: LearnerLine, error: StateRefused) -> None:
+        """Let a learner whose state cannot be kept rest; the others go on."""
+        name, cause = line.spec.name, f"its state cannot be kept: {error}"
+        emit(LearnerRefused(learner=name, cause=cause))
+        self._resting[name] = line.spec, cause
+        self._lines.pop(name).reader.close()
+        turn = Turn("refused", "", line.learner.state.rows, cause)
+        publisher.refuse(event_value(line.spec, line.learner.state, turn, at=line.at))
+
     def _leave(self, publisher: Publisher) -> None:
         """Leave snapshots behind, so that a start goes on at once."""
-        for line in self._lines.values():
-            if line.unsaved:
+        for line in [one for one in self._lines.values() if one.unsaved]:
+            try:
                 publisher.publish(line, Outputs(snapshot=True))
+            except StateRefused as error:
+                self._rest(publisher, line, error)
 
     def _reconcile(self) -> None:
         """Begin learners that are new or were changed, end those that are gone."""
@@ -140,7 +161,7 @@ class LearnerProcess:
             law = self._law(spec.dataset)
             if law is not None and name in self._lines:
                 self._lines[name].follow(law)
-            elif law is not None:
+            elif law is not None and self._resting.get(name, (None,))[0] != spec:
                 self._lines[name] = self._open(spec, law)
 
     def _tell_kept(self, publisher: Publisher) -> None:
@@ -174,7 +195,11 @@ class LearnerProcess:
             if line is None:
                 publisher.refuse(refusal(command, self._absence(command["learner"])))
             elif command["command_id"] not in line.learner.state.commands:
-                publisher.publish(line, follow(line, command, self._found_snapshots()))
+                try:
+                    publisher.publish(line, follow(line, command, self._found_snapshots()))
+                except StateRefused as error:
+                    self._rest(publisher, line, error)
+                    publisher.refuse(refusal(command, self._absence(command["learner"])))
             self._commands.note(command)
 
     def _found_snapshots(self) -> Snapshots:
@@ -187,6 +212,8 @@ class LearnerProcess:
         problems = self._refused.get(f"{name}{SUFFIX}")
         if problems:
             return f"the learner rests, its YAML cannot be followed: {'; '.join(problems)}"
+        if name in self._resting:
+            return f"the learner rests, {self._resting[name][1]}"
         return f'there is no learner "{name}" here, or its dataset has no contract that can be followed'
 
     def _law(self, dataset: str) -> Contract | None:
