@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -104,6 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             log.addHandler(logging.NullHandler())
     try:
         headrace(arguments, standalone_mode=False, prog_name="headrace")
+    except click.NoSuchOption as error:
+        error.show()
+        if Path(error.option_name).exists() or any(Path(one).exists() for one in arguments or () if one[:1] == "-"):
+            click.echo("Hint: a file whose name begins with - is named with its folder: ./-NAME", err=True)
+        sys.exit(EXIT_WRONG_USE)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_WRONG_USE)

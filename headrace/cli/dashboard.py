@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from headrace.cli.dashboard_files import TITLES
+from headrace.cli.pages import write_page
 from headrace.cli.warehouse import named_values
-from headrace.core.files import write_atomically
 from headrace.runtime.reach import require_services
 from headrace.runtime.report.charts import Point, line_chart, share_bars
 from headrace.runtime.report.markup import Markup, element, folded, joined, number, table
@@ -34,7 +34,7 @@ def dashboard(file: Path, given: tuple[str, ...]) -> None:
     require_services(settings, "warehouse")
     with Warehouse(settings, person=True) as warehouse:
         found = {name: rows_of(warehouse, one, values) for name, one in views().items()}
-    write_atomically(file, dashboard_page(found).encode())
+    write_page(file, dashboard_page(found).encode())
     click.echo(f"{file}: {len(found)} views")
 
 

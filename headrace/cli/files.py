@@ -103,7 +103,8 @@ def files(*, as_json: bool, dataset: str) -> None:
             if not entry.sha256:  # what has no digest waits in the inbox for somebody
                 click.echo(f"{entry.path}: {entry.detail}")
     else:
-        click.echo("no files yet; bring one in: headrace drop FILE --dataset NAME")
+        of = f" of {printable(dataset)}" if dataset else ""
+        click.echo(f"no files{of} yet; bring one in: headrace drop FILE --dataset {dataset or 'NAME'}")
 
 
 def ledger_entries(settings: Settings) -> list[FileEntry]:

@@ -199,5 +199,7 @@ def show_lines(spec: LearnerSpec, path: str, found: History) -> Iterator[str]:
 
 
 def moment(micros: int) -> str:
-    """Return a time in UTC."""
+    """Return a time in UTC; what a learner told before its first record has none."""
+    if not micros:
+        return "before any record"
     return f"{datetime.fromtimestamp(micros / _MICROS, UTC):%Y-%m-%d %H:%M:%S}"

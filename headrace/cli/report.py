@@ -15,7 +15,8 @@ from rich.text import Text
 
 from headrace.cli.advice_decisions import decide
 from headrace.cli.alerts import person
-from headrace.core.files import printable, write_atomically
+from headrace.cli.pages import write_page
+from headrace.core.files import printable
 from headrace.core.identity import check_dataset_name
 from headrace.errors import WrongUse
 from headrace.runtime.quality_store import CLOCKS, QualityStore, law_of_values, no_windows
@@ -28,6 +29,7 @@ from headrace.runtime.report.overview import overview_page
 from headrace.runtime.report.page import report_page
 from headrace.schemas.durations import parse_duration
 from headrace.settings import Settings
+from headrace.stream_processors.sketches.top import Top
 from headrace.stream_processors.steps.advice_life import DECISIONS
 from headrace.stream_processors.steps.roll_up import roll_up
 from headrace.transport.warehouse import Warehouse
@@ -75,8 +77,9 @@ def profile(dataset: str, *, as_json: bool, start: str, last: str, clock: str | 
         if seen:
             console.print(Text(f"{one['name']} first and last seen: {'; '.join(seen)}"))
         for name, figure in (("top", "top"), ("shapes", "shapes")):
+            least = "" if figure != "top" or Top.exact(one["distinct"]) else "at least "
             values = ", ".join(
-                f"{printable(v['value'])[:_SHOWN_TEXT]} {v['count']:,}" for v in one[figure][:_SHOWN_TOP]
+                f"{printable(v['value'])[:_SHOWN_TEXT]} {least}{v['count']:,}" for v in one[figure][:_SHOWN_TOP]
             )
             if values:
                 console.print(Text(f"{one['name']} {name}: {values}"))
@@ -91,7 +94,7 @@ def _profiled(
         whole = store.window(dataset, chosen, moment_of(start, "--window"))
     if whole is None:
         raise (
-            no_windows(dataset, chosen)
+            no_windows(dataset, chosen, settings.paths())
             if not start
             else WrongUse(
                 f'no closed window of "{dataset}" begins at {start} ({chosen} time)',
@@ -184,10 +187,7 @@ def report(dataset: str | None, *, every: bool, target: Path, since: str, clock:
             page = overview_page(found, without, time.time_ns() // 1000)
             told = f"{len(found)} datasets" + (f", {len(without)} more without a closed window" if without else "")
     content = page.encode()
-    try:
-        write_atomically(target, content)
-    except OSError as error:
-        raise WrongUse(f"{target} cannot be written: {error}", hint="name a file in a folder of yours") from error
+    write_page(target, content)
     click.echo(f"{target}: {told}, {len(content) / 1000:.0f} kB")
 
 

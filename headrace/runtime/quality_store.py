@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from headrace.errors import ContractInvalid, WrongUse
 from headrace.schemas.contract import Contract
-from headrace.schemas.contract_store import ContractStore, contract_path, read_contract
+from headrace.schemas.contract_store import SUFFIX, ContractStore, contract_path, read_contract
 from headrace.schemas.registry import Registry
 from headrace.schemas.sql_text import identifier, table_name
-from headrace.settings import Settings
+from headrace.settings import Paths, Settings
 from headrace.stream_processors.steps.advice import UNMEASURED_GAIN
 from headrace.stream_processors.steps.roll_up import PackedCells, cells_by_field
 from headrace.stream_processors.steps.score import Figures, rescored
@@ -235,9 +235,14 @@ def with_score(window: Mapping[str, Any], critical: Collection[str]) -> dict[str
     return {**window, **told, "worst_field": found.worst_field, "worst_score": found.worst_score}
 
 
-def no_windows(dataset: str, clock: str) -> WrongUse:
-    """Return the error that there is no closed window to speak of."""
+def no_windows(dataset: str, clock: str, paths: Paths) -> WrongUse:
+    """Return the error that there is no closed window to speak of, or no such dataset in the home."""
+    if not contract_path(paths, dataset).exists() and not (paths.inbox / dataset).exists():
+        known = sorted(one.name.removesuffix(SUFFIX) for one in paths.contracts.glob(f"*{SUFFIX}"))
+        hint = f"there are {', '.join(known)}" if known else "headrace drop FILE --dataset NAME makes one"
+        return WrongUse(f'there is no dataset "{dataset}" in this home', hint=hint)
+    when = "later data has come" if clock == "event" else "its time is over, and half a minute more"
     return WrongUse(
         f'dataset "{dataset}" has no closed window by {clock} time',
-        hint="a window closes when later data has come; headrace files shows what came, --clock the other time",
+        hint=f"a window closes when {when}; headrace files shows what came",
     )

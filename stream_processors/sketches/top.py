@@ -93,6 +93,11 @@ class Top:
             error += least
         return cls(capacity, tuple(text for text, _ in ordered), tuple(count for _, count in ordered), total, error)
 
+    @staticmethod
+    def exact(distinct: float | None) -> bool:
+        """Return True where counts of a field with so many values are exact, and not the least they can be."""
+        return distinct is not None and distinct <= CAPACITY
+
     def items(self) -> list[tuple[str, int]]:
         """Return the texts and their counts, greatest first; each may lack up to `error`."""
         return list(zip(self.texts, self.counts, strict=True))

@@ -225,9 +225,10 @@ def _quantiles(found: Quantiles, extremes: Extremes) -> dict[str, float]:
 
 
 def _frequent(cell: Cell | None, most: int) -> list[dict[str, Any]]:
+    """Return the most frequent values, each at least so often; what may be twice as often is not told."""
     if not isinstance(cell, Top):
         return []
-    return [{"value": text[:_TEXT], "count": count} for text, count in cell.items()[:most]]
+    return [{"value": text[:_TEXT], "count": count} for text, count in cell.items()[:most] if count > cell.error]
 
 
 def histogram(found: Quantiles, extremes: Extremes) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from headrace.schemas.check_catalog import check_names
 from headrace.schemas.contract_store import shipped_contract
 from headrace.schemas.strict_yaml import load_yaml
 from headrace.stream_processors.sketches.keys import LIMIT
-from headrace.testing.line import RunningLine, wait_for
+from headrace.testing.line import BACKGROUND_SECS, RunningLine, wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -200,7 +200,7 @@ def drop_files(line: RunningLine) -> None:
     line.drop(FILES, "b.csv", content)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_checks_of_whole_files_and_of_silence_have_verdicts_on_a_running_line(line: RunningLine) -> None:
     drop_files(line)
     wanted = {
@@ -212,7 +212,7 @@ def test_checks_of_whole_files_and_of_silence_have_verdicts_on_a_running_line(li
     }
     wait_for(
         lambda: all(verdict in told_by(line).get(name, ()) for name, verdict in wanted.items()),
-        150,
+        BACKGROUND_SECS,
         lambda: f"{wanted}; there is {told_by(line)}, {windows(line, FILES, 'arrival')}",
         1.0,
     )

@@ -111,8 +111,8 @@ class PredictApp:
             )
         return await answer(request, *rest)
 
-    async def _page(self, _request: Request) -> Response:
-        return Response(page(self._rack.shelf), media_type="text/html", headers=_HEADERS)
+    async def _page(self, request: Request) -> Response:
+        return Response(page(self._rack.shelf, request.url.netloc), media_type="text/html", headers=_HEADERS)
 
     async def _openapi(self, _request: Request) -> Response:
         return _json(document(self._rack.shelf))

@@ -35,9 +35,9 @@ _WAYS = (
 )
 
 
-def page(shelf: Shelf) -> str:
-    """Return the page for what is served now."""
-    parts = [_learner(one) for _, one in sorted(shelf.served.items())]
+def page(shelf: Shelf, address: str) -> str:
+    """Return the page for what is served now, at an address (host:port)."""
+    parts = [_learner(one, address) for _, one in sorted(shelf.served.items())]
     parts += [_waiting(name, shelf.problems.get(name, "")) for name in shelf.names if name not in shelf.served]
     ways = _table(("ask", "for"), ((f"<code>{_text(way)}</code>", _text(told)) for way, told in _WAYS))
     nothing = "" if parts else "<p>No learner is there yet: docs/guide/learners.md tells how one is made.</p>"
@@ -51,7 +51,7 @@ def page(shelf: Shelf) -> str:
     )
 
 
-def _learner(one: "Served") -> str:
+def _learner(one: "Served", address: str) -> str:
     name, spec = one.spec.name, one.spec
     example = "{}" if spec.task is Task.FORECAST else json.dumps(example_record(one), ensure_ascii=False)
     told = f"{spec.task.value} on {spec.dataset}"
@@ -63,7 +63,7 @@ def _learner(one: "Served") -> str:
             for field in one.fields()
         ),
     )
-    command = f"curl -s http://127.0.0.1:PORT/predict/{name} -H 'Content-Type: application/json' -d '{example}'"
+    command = f"curl -s http://{address}/predict/{name} -H 'Content-Type: application/json' -d '{example}'"
     return (
         f"<h2>{_text(name)}</h2><p>{_text(spec.description)}</p>"
         f'<p class="soft">{_text(told)}; version {_text(spec.version)}, answered by {_text(one.champion.name)}, '

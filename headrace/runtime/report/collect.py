@@ -49,7 +49,7 @@ def _overview(
     chosen = clock or store.clock_of(dataset)
     newest = store.newest(dataset, chosen)
     if newest is None:
-        raise no_windows(dataset, chosen)
+        raise no_windows(dataset, chosen, settings.paths())
     start = _since(since, newest["end"]) if since else 0
     windows = store.windows(dataset, chosen, start, MOST_WINDOWS)
     if not windows:

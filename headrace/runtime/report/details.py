@@ -8,6 +8,7 @@ from headrace.runtime.report.data import MOST_FIELDS, ReportData
 from headrace.runtime.report.markup import Markup, element, folded, joined, moment, number, of_field, percent, table
 from headrace.runtime.report.problems import place_name, with_files
 from headrace.runtime.report.summary import field_anchor, linked
+from headrace.stream_processors.sketches.top import Top
 
 _MOST_CARDS, _TIME_DIGITS, _MOST_PLACES = 6, 19, 4
 _NO_ADVICE = element("p", "No advice: no finding calls for any.", class_="soft")
@@ -164,7 +165,8 @@ def _field_card(one: Mapping[str, Any], kind: str, *, checked: bool, critical: b
             (f"{of_field(bar['low'], kind)} to {of_field(bar['high'], kind)}", number(bar["count"])) for bar in bins
         )
         parts.append(folded("The numbers", table(("values", "rows"), counts)))
-    parts += _frequent("Most frequent", one["top"], kind)
+    least = "" if Top.exact(one["distinct"]) else " (at least)"
+    parts += _frequent(f"Most frequent{least}", one["top"], kind)
     parts += _frequent("Shapes of texts (A a 9 for letters and digits)", one["shapes"])
     return element("article", *parts, class_="card", id=field_anchor(one["name"]))
 
