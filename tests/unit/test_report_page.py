@@ -145,6 +145,15 @@ def test_score_never_stands_alone() -> None:
     assert "7 % ± 0.25" in page
 
 
+def test_windows_without_records_after_the_newest_are_said_and_change_nothing_that_is_said_of_it() -> None:
+    full = data(windows=4)
+    same = [one | {"score": 100.0} for one in full.windows]
+    later = [same[-1] | {"start": same[-1]["start"] + n * DAY, "rows": 0, "score": 0.0} for n in (1, 2)]
+    page = report_page(replace(full, windows=[*same, *later], newest=full.newest | {"score": 100.0}))
+    assert "has 100.0 of 100 points: as usual" in page
+    assert "2 later windows closed without any record." in page
+
+
 def test_what_comes_from_data_is_escaped_everywhere() -> None:
     rows = [
         {**one, "top": [{"value": EVIL, "count": 1}], "shapes": [{"value": EVIL, "count": 1}]} for one in data().fields

@@ -53,7 +53,8 @@ def lead(data: ReportData) -> str:
 
 def moved(data: ReportData) -> str:
     """Return how the newest score differs from those before."""
-    scores = [one["score"] for one in data.windows if one["score"] is not None]
+    newest = data.newest["start"]
+    scores = [one["score"] for one in data.windows if one["score"] is not None and one["start"] <= newest]
     by = trend(scores) if scores else None
     if by is None or data.newest["score"] is None:
         return "no earlier windows to compare with"
@@ -75,7 +76,7 @@ def spark(data: ReportData) -> Markup:
     known = [value for _, value in points if value is not None]
     if len(known) < 2:
         return Markup("")
-    title = f"Score over {len(points)} windows: least {number(min(known))}, newest {number(known[-1])}"
+    title = f"Score over {len(points)} windows: least {number(min(known))}, last {number(known[-1])}"
     return spark_line(points, title, min([*known, 90.0]), _FULL)
 
 
@@ -83,7 +84,9 @@ def score_cards(data: ReportData) -> Markup:
     """Return score with trend, the worst critical field, coverage and volume; the score never stands alone."""
     newest = data.newest
     cards = [_score(data), _worst(data), _coverage(data), _volume(data)]
-    when = f"Newest closed window: {data.label(newest)} ({data.clock} time)."
+    when = f"Newest closed window with records: {data.label(newest)} ({data.clock} time)."
+    if empty := sum(one["start"] > newest["start"] for one in data.windows):
+        when += f" {empty} later {'window' if empty == 1 else 'windows'} closed without any record."
     return element(
         "section",
         element("h2", "How good the data is"),
