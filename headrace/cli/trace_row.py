@@ -22,7 +22,7 @@ _STORED = """
 SELECT `_topic`, `_partition`, `_offset`, toUnixTimestamp64Milli(`_ingested_at`) * 1000000
 FROM {table} WHERE `_file` = {{file:String}} AND `_row` = {{row:Int64}}"""
 _REASONS = """
-SELECT arrayStringConcat(arrayMap(one -> concat(one.code, if(one.field = '', '', concat(' ', one.field)),
+SELECT stage, arrayStringConcat(arrayMap(one -> concat(one.code, if(one.field = '', '', concat(' ', one.field)),
     if(one.rule = '', '', concat(' (', one.rule, ')'))), reasons), ', ')
 FROM headrace.quarantine WHERE `dataset` = {dataset:String} AND `_file` = {file:String} AND `_row` = {row:Int64}
 """
@@ -42,13 +42,14 @@ _BEFORE = {"judge": "publish", "store": "judge", "learn": "judge"}
 
 @dataclass(frozen=True)
 class Place:
-    """Where a row is stored: its table, and the message that it came with."""
+    """Where a row is stored: its table, and the message that it came with; `stage` is who put it into quarantine."""
 
     table: str
     topic: str
     partition: int
     offset: int
     at_ns: int
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ class RowWay:
 
     def lines(self) -> Iterator[str]:
         """Yield what is said before the tree: its place, why it was refused, what was predicted, and the hops."""
-        if self.place is None:
+        rows = self.entry.rows_published
+        if self.place is None and self.row >= rows > 0 and self.entry.final:
+            yield f"row {self.row}: the file has {rows:,} rows, counted from 0"
+        elif self.place is None:
             yield f"row {self.row}: neither in headrace.{self.entry.dataset} nor in quarantine (yet)"
         else:
             where = f"{self.place.topic} partition {self.place.partition} offset {self.place.offset}"
@@ -93,6 +97,8 @@ class RowWay:
         return sorted(((name, at) for name, at in known if at), key=lambda hop: hop[1])
 
     def _judged(self, at: int | None) -> tuple[str, int | None]:
+        if self.place is not None and self.place.stage == "read":
+            return "put aside", self.place.at_ns  # by the reader: it came to no judge
         if at is not None or self.place is None:
             return "judged", at
         return "put aside" if self.place.table == "quarantine" else "judged", self.place.at_ns
@@ -124,7 +130,9 @@ def follow_row(warehouse: Warehouse, entry: FileEntry, row: int, spans: Sequence
     key = {"dataset": entry.dataset, "file": entry.file, "row": row}
     told: list[str] = []
     if place is not None and place.table == "quarantine":
-        told += [f"refused: {reasons}" for (reasons,) in warehouse.rows(_REASONS, key)]
+        for stage, reasons in warehouse.rows(_REASONS, key):
+            place = replace(place, stage=stage)
+            told.append(f"refused by the {'reader' if stage == 'read' else 'judge'}: {reasons}")
     predictions = warehouse.rows(_PREDICTIONS, key) if _exists(warehouse, "predictions") else []
     samples = {alert for (alert,) in warehouse.rows(_ALERTS, key)} if _exists(warehouse, "alerts") else set()
     told += [_prediction(*values[:-1]) for values in predictions]
@@ -150,6 +158,8 @@ def spans_of_row(spans: Sequence[Span], row: int, place: Place | None, alerts: C
 
 
 def _holds(span: Span, row: int, place: Place | None) -> bool:
+    if span.name in {"judge", "learn"} and place is not None and place.stage == "read":
+        return False
     if span.name == "store" and place is not None and span.number("first_offset") is not None:
         same = (span.attributes.get("headrace.topic"), span.number("partition")) == (place.topic, place.partition)
         return same and (span.number("first_offset") or 0) <= place.offset <= (span.number("last_offset") or 0)

@@ -147,9 +147,10 @@ def test_score_never_stands_alone() -> None:
 
 def test_windows_without_records_after_the_newest_are_said_and_change_nothing_that_is_said_of_it() -> None:
     full = data(windows=4)
-    same = [one | {"score": 100.0} for one in full.windows]
-    later = [same[-1] | {"start": same[-1]["start"] + n * DAY, "rows": 0, "score": 0.0} for n in (1, 2)]
-    page = report_page(replace(full, windows=[*same, *later], newest=full.newest | {"score": 100.0}))
+    best: dict[str, Any] = {"score": 100.0}
+    same = [{**one, **best} for one in full.windows]
+    later = [{**same[-1], "start": same[-1]["start"] + n * DAY, "rows": 0, "score": 0.0} for n in (1, 2)]
+    page = report_page(replace(full, windows=[*same, *later], newest={**full.newest, **best}))
     assert "has 100.0 of 100 points: as usual" in page
     assert "2 later windows closed without any record." in page
 

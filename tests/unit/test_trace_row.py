@@ -93,6 +93,24 @@ def test_row_without_spans_is_followed_by_what_the_tables_and_the_ledger_hold() 
     assert [name for name, _ in aside.hops()] == ["closed", "claimed", "put aside", "proved"]
 
 
+def test_row_that_the_reader_put_aside_came_to_no_judge() -> None:
+    place = Place("quarantine", "orders.quarantine", 0, 3, NS + 2 * SECOND, "read")
+    spans = [
+        span("judge", "j1", "p1", 5, first_row=0, last_row=9),
+        span("publish", "p1", at=1, first_row=0, last_row=9),
+    ]
+    assert [one.name for one in spans_of_row(spans, 3, place)] == ["publish"]
+    hops = dict(RowWay(entry(), 3, place, spans_of_row(spans, 3, place)).hops())
+    assert "judged" not in hops
+    assert hops["put aside"] == NS + 2 * SECOND
+
+
+def test_row_that_a_file_has_not_is_said_with_the_rows_that_it_has() -> None:
+    whole = entry().with_changes(state=FileState.BALANCED, rows_published=5, balanced=True)
+    assert next(iter(RowWay(whole, 9, None, []).lines())) == "row 9: the file has 5 rows, counted from 0"
+    assert "(yet)" in next(iter(RowWay(entry(), 9, None, []).lines()))
+
+
 def test_span_of_a_row_is_the_same_each_time_and_below_the_files_root() -> None:
     ways = [RowWay(entry(), row, None, []) for row in (3, 3, 4)]
     own = [way.span().span_id for way in ways]
