@@ -23,7 +23,7 @@ from headrace.runtime.quality_store import CLOCKS, QualityStore, law_of_values, 
 from headrace.runtime.reach import require_services
 from headrace.runtime.report.collect import collect, collect_all, kinds_of, mask_of, moment_of, said, standing
 from headrace.runtime.report.details import SEEN, distinct
-from headrace.runtime.report.markup import moment, number, of_field, percent
+from headrace.runtime.report.markup import gain, moment, number, of_field, percent
 from headrace.runtime.report.masking import Mask
 from headrace.runtime.report.overview import overview_page
 from headrace.runtime.report.page import report_page
@@ -238,9 +238,7 @@ def advice_text(one: dict[str, Any]) -> str:
     lines += [f"  evidence  {text}" for text in one["evidence"]]
     lines.append(f"  cause     {one['cause']}")
     owner = f"; owner {one['owner']}" if one["owner"] else ""
-    lines.append(
-        f"  rows      {one['rows_at_risk']:,} at risk; would win {number(one['expected_gain'])} points of score{owner}"
-    )
+    lines.append(f"  rows      {one['rows_at_risk']:,} at risk; would win {gain(one['expected_gain'])}{owner}")
     lines.append(f"  confident {one['confidence']:.0%} that this is the cause")
     if one["measured"]:
         lines.append(f"  measured  {one['measured']}")

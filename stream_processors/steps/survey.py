@@ -261,10 +261,11 @@ def copies(dataset: str, found: Sequence[tuple[str, str]], query: str) -> list[A
     """Return the advice on files whose bytes came in before; `found` are (name, first name)."""
     if not found:
         return []
+    came, was = ("1 file came", "was") if len(found) == 1 else (f"{len(found)} files came", "were")
     listed = ", ".join(f"{name} (first {first or 'under the same name'})" for name, first in found[:5])
     return [
         Advice(
-            "replayed_file", dataset, "", "", (f"{len(found)} files came twice and were skipped: {listed}.",),
+            "replayed_file", dataset, "", "", (f"{came} twice and {was} skipped: {listed}.",),
             "The same content was delivered twice.",
             "Give files names that follow from their content or period, and send a manifest with each delivery.",
             len(found), 0.0, query=query,

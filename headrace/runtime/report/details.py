@@ -5,7 +5,18 @@ from typing import Any
 
 from headrace.runtime.report.charts import histogram
 from headrace.runtime.report.data import MOST_FIELDS, ReportData
-from headrace.runtime.report.markup import Markup, element, folded, joined, moment, number, of_field, percent, table
+from headrace.runtime.report.markup import (
+    Markup,
+    element,
+    folded,
+    gain,
+    joined,
+    moment,
+    number,
+    of_field,
+    percent,
+    table,
+)
 from headrace.runtime.report.problems import place_name, with_files
 from headrace.runtime.report.summary import field_anchor, linked
 from headrace.stream_processors.sketches.top import Top
@@ -111,7 +122,7 @@ def _advice_card(one: Mapping[str, Any], known: set[str]) -> Markup:
         ("likely cause", one["cause"]),
         ("who", one["owner"] or "-"),
         ("rows at risk", number(one["rows_at_risk"])),
-        ("would win", f"{number(one['expected_gain'])} points of score"),
+        ("would win", gain(one["expected_gain"])),
         ("confidence", f"{one['confidence']:.0%}"),
         ("state", one["state"]),
         ("measured", one["measured"]),

@@ -76,6 +76,15 @@ def folded(summary: str, *content: object) -> Markup:
     return element("details", element("summary", summary), *content)
 
 
+def gain(points: float) -> str:
+    """Return what an advice would win, for a person.
+
+    >>> gain(3.14159), gain(0.00085), gain(0.0)
+    ('3.14 points of score', 'less than 0.01 points of score', '0 points of score')
+    """
+    return f"{'less than 0.01' if 0 < points < 0.01 else number(points)} points of score"
+
+
 def number(value: Any) -> str:
     """Return a number for a person.
 
