@@ -8,7 +8,7 @@ written yet is made.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -42,13 +42,15 @@ MOST_OPEN: Final = 20_000
 TICK: Final = "tick"
 """The stage of a message without rows that only says how late it is, so that windows of a silent dataset close."""
 _MICROS = 1_000_000
+_MOST_AHEAD = 64
 
 
 @dataclass
 class Clocks:
     """How far a dataset's clocks have come, and which windows were forgotten.
 
-    `high` is the greatest start of an event window seen, `seen` the greatest publish time in seconds. By clock
+    `high` is the greatest start of an event window seen that has begun by `seen`, the greatest publish time in seconds;
+    `ahead` has the first of those that have not. By clock
     `through` is the moment up to which windows were closed, empty ones too where those are, and `quiet` how many empty
     ones were closed last.
     """
@@ -56,6 +58,7 @@ class Clocks:
     offset: int = -1
     high: int | None = None
     seen: int = 0
+    ahead: list[int] = field(default_factory=list)
     version: str = ""
     gone: dict[str, Ranges] = field(default_factory=dict)
     through: dict[str, int] = field(default_factory=dict)
@@ -72,11 +75,25 @@ class Clocks:
     def watermark(self, clock: str, law: Law) -> int | None:
         """Return up to when a clock's windows are held to be complete, in seconds.
 
-        Event time beyond the time of publishing is a mistake of somebody's clock: it closes nothing.
+        Event time beyond the time of publishing is a mistake of somebody's clock: it closes nothing until that time
+        has come. A clock that is two hours fast closes its windows two hours late, and one date in 3024 none.
         """
         if clock == ARRIVAL_CLOCK:
             return self.seen - ARRIVAL_GRACE_SECS
-        return None if self.high is None else min(self.high, self.seen) - law.spec.lateness_secs
+        high = self._begun(self.ahead)
+        # Tables of before have the greatest start of all, begun or not.
+        return None if high is None else min(high, self.seen) - law.spec.lateness_secs
+
+    def note(self, starts: Iterable[int]) -> None:
+        """Take in the event windows that records came for, and those before whose time has come since."""
+        known = {*self.ahead, *starts}
+        self.high = self._begun(known)
+        self.ahead = sorted(start for start in known if start > self.seen)[:_MOST_AHEAD]
+
+    def _begun(self, starts: Iterable[int]) -> int | None:
+        """Return the greatest start of those that have begun, or the one before."""
+        begun = [start for start in starts if start <= self.seen]
+        return max(begun if self.high is None else [self.high, *begun], default=None)
 
     def silence(self, clock: str, law: Law, *, idle: bool = True) -> Silence:
         """Return the empty windows of a clock, none of them looked for yet.
@@ -153,9 +170,7 @@ class WindowTable:
         closings = Closings(self._table, self._index, plan, laws, self._silenced, files, self._schema)
         added = self._taken(delta, law, closings, files)
         # A learner speaks of records that were judged before: it tells nothing of how far event time has come.
-        starts = [start for clock, start in added if clock == EVENT_CLOCK and not is_learned(delta)]
-        if starts:
-            clocks.high = max(starts) if clocks.high is None else max(clocks.high, *starts)
+        clocks.note([start for clock, start in added if clock == EVENT_CLOCK and not is_learned(delta)])
         for clock_name in CLOCKS:
             mine = {start: part for (name, start), part in sorted(added.items()) if name == clock_name}
             self._close(clock_name, mine, clocks, closings, clocks.silence(clock_name, law, idle=is_idle(delta)))

@@ -14,7 +14,7 @@ from headrace.stream_processors.steps.window_known import compared_rules
 from headrace.stream_processors.window_law import Law, LawNeeded, Laws
 from headrace.stream_processors.window_plan import Source
 from headrace.stream_processors.window_table import TICK
-from headrace.testing.window_line import BASE, HOUR, MICROS, Line
+from headrace.testing.window_line import BASE, HOUR, MICROS, NOW, Line
 
 RULES = (
     CheckRule("missing", "null_rate", ("mass",), bounds=Bounds(upper=10.0), unit=Unit.PERCENT),
@@ -112,9 +112,18 @@ def test_backfilled_window_that_never_was_is_closed_at_once() -> None:
 def test_event_time_of_the_future_closes_nothing() -> None:
     line = Line(LAWS)
     line.feed(1, delta(window(0), window(24 * 365 * 70)))
-    assert line.told() == [(0, 0, 10)]
+    assert line.told() == []
     line.feed(2, delta(window(24 * 30)))
     assert (24 * 30, 0, 10) not in line.told()
+
+
+def test_clock_that_is_fast_closes_its_windows_when_their_time_has_come() -> None:
+    line, now = Line(LAWS), (NOW - BASE) // HOUR
+    line.feed(1, delta(window(now), window(now + 2), window(24 * 365 * 1000)))
+    assert line.told() == []
+    line.windows = line.restarted()
+    line.feed(3 * HOUR, delta(stage=TICK))
+    assert line.told() == [(now, 0, 10)], "the watermark is an hour before the window that has begun by now"
 
 
 def test_tick_closes_windows_of_arrival_of_a_dataset_that_says_nothing_more() -> None:
