@@ -128,7 +128,7 @@ class Line:
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
         found: list[Any] = []
         try:
-            while message := consumer.poll(10.0):
+            while (message := consumer.poll(10.0)) is not None:  # an empty one is false
                 if message.error() is not None:
                     break
                 found.append(message)
