@@ -1,7 +1,9 @@
-"""Each alert of the platform about itself, caused for real on one line: opened once, told everywhere, resolved."""
+"""Alerts of the platform about itself, caused for real on one line: opened once, told everywhere, resolved.
+
+A lag that grows takes half a minute of a stage that is slower than what comes in: `tests/unit/test_platform_rules.py`.
+"""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +22,6 @@ STALLED_SECS = 8
 SUPERVISOR = "supervisor"
 SETTINGS = {
     "HEADRACE_MONITOR_STALLED_SECS": str(STALLED_SECS),
-    "HEADRACE_MONITOR_LAG_MESSAGES": "20000",
-    "HEADRACE_MONITOR_LAG_SECS": "12",
     "HEADRACE_MONITOR_RESTARTS": "3",
     "HEADRACE_MONITOR_RESTART_SECS": "25",
     "HEADRACE_MONITOR_FOLDER_SECS": "8",
@@ -83,45 +83,9 @@ def test_stopped_judge_with_rows_waiting_is_a_stalled_stage_that_is_stored_and_r
     watched.final_receipts("stalled", 1)
     resolved = comes(watched, "stage_stalled", "judge", "resolved")
     assert resolved["subject"] == opened["subject"]
-    query = f"SELECT state FROM headrace.alerts WHERE class = 'platform' AND subject = '{opened['subject']}'"
+    both = f"'{opened['alert_id']}', '{resolved['alert_id']}'"
+    query = f"SELECT state FROM headrace.alerts WHERE class = 'platform' AND alert_id IN ({both})"
     wait_for(lambda: sorted(watched.column(query)) == ["open", "resolved"], LIMIT_SECS, lambda: watched.value(query))
-
-
-@contextmanager
-def slowed(line: RunningLine, name: str) -> Iterator[None]:
-    """Let a stage work for a twentieth of the time in the block: it reports, and falls behind."""
-    process, ended = psutil.Process(line.pid(name)), threading.Event()
-
-    def hold_back() -> None:
-        while not ended.is_set():
-            process.suspend()
-            ended.wait(0.38)
-            process.resume()
-            ended.wait(0.02)
-
-    thread = threading.Thread(target=hold_back)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def test_judge_that_is_slower_than_what_comes_in_has_a_lag_that_grows(watched: RunningLine) -> None:
-    rows, files = 20_000, 0
-    with slowed(watched, "judge"):
-        until = time.monotonic() + LIMIT_SECS
-        while not [one for one in alerts(watched, "lag_growing", "judge") if one["state"] == "open"]:
-            assert time.monotonic() < until, watched.status()["stages"]["judge"]
-            numbers = range(files * rows, (files + 1) * rows)
-            watched.drop("flooded", f"{files}.csv", "\n".join(["id", *map(str, numbers), ""]).encode())
-            files += 1
-            time.sleep(1.0)
-    opened = comes(watched, "lag_growing", "judge", "open")
-    assert opened["observed"] >= 20_000
-    watched.final_receipts("flooded", files, 180.0)
-    comes(watched, "lag_growing", "judge", "resolved")
 
 
 def test_stopped_stage_without_rows_is_a_silent_stage(watched: RunningLine) -> None:
@@ -137,13 +101,12 @@ def test_stopped_supervisor_is_told_by_the_monitor(watched: RunningLine) -> None
 
 
 def test_sink_without_a_warehouse_is_a_failing_sink_and_receipts_are_not_told_as_well(watched: RunningLine) -> None:
-    before = alerts(watched, "stage_stalled", "receipts")
     with stopped(watched, "warehouse"):
         watched.drop("unstored", "one.csv", b"id\n1\n2\n")
         comes(watched, "sink_failing", "sink", "open")
     watched.final_receipts("unstored", 1)
     comes(watched, "sink_failing", "sink", "resolved")
-    assert alerts(watched, "stage_stalled", "receipts") == before
+    assert alerts(watched, "stage_stalled", "receipts") == []
 
 
 def test_process_killed_again_and_again_is_a_crash_loop(watched: RunningLine) -> None:
