@@ -23,7 +23,7 @@ from headrace.errors import HeadraceError, Transient
 from headrace.observability.events import AlertRaised, StageFailed, StageStarted, StageStopped, StageWaits, emit
 from headrace.observability.monitor_events import PlatformAlertsLost
 from headrace.observability.notes import write_note
-from headrace.observability.status import StageStatus
+from headrace.observability.status import StageStatus, read_stage, report_path
 from headrace.observability.telemetry import telemetry
 from headrace.runtime.home import SupervisorReport, read_report, report_file
 from headrace.runtime.platform_alerts import OpenAlert, Opened, live
@@ -112,14 +112,13 @@ def _processes(report: SupervisorReport | None) -> dict[str, ProcessSeen]:
 
 def _stage(paths: Paths, name: str, pid: int) -> StageSeen | None:
     """Return a stage's report if it is of the process that runs now, else None."""
-    path = paths.run / "stages" / f"{name}.json"
     try:
-        told, found = json.loads(path.read_text()), path.stat()
-    except (FileNotFoundError, ValueError):
+        told, changed = read_stage(paths, name, pid), report_path(paths, name).stat().st_mtime_ns
+    except FileNotFoundError:
         return None
-    if told["pid"] != pid:
+    if told is None:
         return None
-    return StageSeen(found.st_mtime_ns, told["rows"], told["lag"], halted=told["state"] == "halted")
+    return StageSeen(changed, told["rows"], told["lag"], halted=told["state"] == "halted")
 
 
 class Monitor:

@@ -3,7 +3,6 @@
 And what a test needs that lets a process of its own be this one: logging as it was.
 """
 
-import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,19 +40,6 @@ def http_endpoint() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
         finally:
             server.shutdown()
             thread.join()
-
-
-@contextmanager
-def kept_logging() -> Iterator[None]:
-    """Leave the root logger as it was after the block; `process_logs` makes it a process's own."""
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    try:
-        yield
-    finally:
-        root.handlers[:] = before
-        root.setLevel(level)
-        logging.captureWarnings(capture=False)
 
 
 @dataclass

@@ -20,7 +20,8 @@ from headrace.observability.file_events import FileEnded, ReaderFailed
 from headrace.observability.log_export import process_logs
 from headrace.settings import Settings
 from headrace.sinks.ddl import apply_ddl
-from headrace.testing.otlp import grpc_endpoint, http_endpoint, kept_logging
+from headrace.testing.logs import kept_logging
+from headrace.testing.otlp import grpc_endpoint, http_endpoint
 from headrace.testing.stack import EmbeddedStack
 from headrace.testing.warehouse import ask
 from headrace.transport.warehouse import Warehouse

@@ -25,7 +25,8 @@ from headrace.observability.sampling import sampler_of
 from headrace.observability.status import StageStatus
 from headrace.observability.tracing import FileTracer, Kind, SpanEvent
 from headrace.settings import Settings
-from headrace.testing.otlp import Sent, grpc_endpoint, http_endpoint, kept_logging
+from headrace.testing.logs import kept_logging
+from headrace.testing.otlp import Sent, grpc_endpoint, http_endpoint
 
 FILE = "0123456789abcdef"
 

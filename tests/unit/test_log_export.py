@@ -18,20 +18,15 @@ from headrace.observability.log_export import LogExport, process_logs
 from headrace.observability.log_lines import LogLine
 from headrace.observability.logs import configure_logs
 from headrace.settings import Settings
+from headrace.testing.logs import kept_logging
 
 
 @pytest.fixture(autouse=True)
 def counters() -> Iterator[Counters]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
     kept = Counters("sink")
-    yield kept
-    kept.close()
-    logging.captureWarnings(capture=False)
-    for handler in [one for one in root.handlers if one not in before]:
-        handler.close()
-    root.handlers[:] = before
-    root.setLevel(level)
+    with kept_logging():
+        yield kept
+        kept.close()
 
 
 def lost() -> int:

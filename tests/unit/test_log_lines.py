@@ -17,6 +17,7 @@ from headrace.observability.log_export import process_logs
 from headrace.observability.log_lines import KEYS, as_text
 from headrace.observability.logs import configure_logs
 from headrace.settings import Settings
+from headrace.testing.logs import kept_logging
 
 FILE = "0123456789abcdef"
 AWAY = "http://127.0.0.1:9"
@@ -25,15 +26,8 @@ AWAY = "http://127.0.0.1:9"
 @pytest.fixture(autouse=True)
 def root_logger() -> Iterator[None]:
     """Give pytest its own handlers back."""
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    logging.captureWarnings(capture=False)
-    for handler in [one for one in root.handlers if one not in before]:
-        root.removeHandler(handler)
-        handler.close()
-    root.handlers[:] = before
-    root.setLevel(level)
+    with kept_logging():
+        yield
 
 
 def written(home: Path, process: str) -> list[dict[str, Any]]:

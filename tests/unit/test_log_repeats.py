@@ -18,16 +18,13 @@ from headrace.observability.log_lines import LogLine
 from headrace.observability.logs import configure_logs
 from headrace.observability.repeats import Repeats
 from headrace.settings import Settings
+from headrace.testing.logs import kept_logging
 
 
 @pytest.fixture
 def root_logger() -> Iterator[logging.Logger]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield root
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = before
-    root.setLevel(level)
+    with kept_logging() as root:
+        yield root
 
 
 def line(level: str = "warning", event: str = "stage_waits", labels: tuple[str, ...] = (), **fields: Any) -> LogLine:

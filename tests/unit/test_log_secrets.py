@@ -17,6 +17,7 @@ from headrace.observability.logs import configure_logs
 from headrace.observability.redaction import Redactor, without_foreign_values
 from headrace.observability.sink_events import StoreAwaited
 from headrace.settings import Settings
+from headrace.testing.logs import kept_logging
 
 SECRET = "s3c/r@t pass"
 NAME = "Ann Lee"
@@ -24,14 +25,8 @@ NAME = "Ann Lee"
 
 @pytest.fixture(autouse=True)
 def root_logger() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    logging.captureWarnings(capture=False)
-    for handler in [one for one in root.handlers if one not in before]:
-        handler.close()
-    root.handlers[:] = before
-    root.setLevel(level)
+    with kept_logging():
+        yield
 
 
 def settings(home: Path) -> Settings:
