@@ -41,7 +41,17 @@ class Windows:
     @cached_property
     def rows(self) -> Whole:
         """Return how many rows are in each window."""
-        return self.count(self.of_row[self.of_row >= 0])
+        return self.count(self.of_row[self.inside])
+
+    @cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """Return for each row whether it is in a window."""
+        return self.of_row >= 0
+
+    @cached_property
+    def none(self) -> Whole:
+        """Return zero by window."""
+        return np.zeros(len(self.starts), np.int64)
 
     def count(self, of_row: Places) -> Whole:
         """Return how many of these rows' windows are each window."""
@@ -142,10 +152,12 @@ def counted(coded: Coded, *clocks: Windows) -> Counted:
     codes, unique = coded.codes, coded.values
     parts, first = [], 0
     for windows in clocks:
-        kept = (codes >= 0) & (windows.of_row >= 0)
-        within, own = (windows.of_row, codes) if kept.all() else (windows.of_row[kept], codes[kept])
+        within, own, nulls = windows.of_row, codes, windows.none
+        if not (present := (codes >= 0) & windows.inside).all():
+            within, own = within[present], own[present]
+            nulls = windows.rows - windows.count(within)
         window, value, count = _pairs(len(windows), len(unique), within, own, None)
-        parts.append((windows.rows, windows.rows - windows.count(within), window + first, value, count))
+        parts.append((windows.rows, nulls, window + first, value, count))
         first += len(windows)
     starts = clocks[0].starts if len(clocks) == 1 else np.arange(first)
     rows, nulls, *pairs = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -8,7 +8,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from headrace.stream_processors.sketches.grouped import Counted, Places, as_batch, counted_column, unpacked
 from headrace.stream_processors.sketches.packing import (
@@ -23,7 +22,6 @@ from headrace.stream_processors.sketches.packing import (
 
 CAPACITY = 64
 TEXT_CHARACTERS = 64
-_LARGEST_KEY = 1 << 62
 _HEAD = struct.Struct("<HHqq")
 _HEAD_ROW = np.dtype([("capacity", "<u2"), ("size", "<u2"), ("total", "<i8"), ("error", "<i8")])
 
@@ -69,19 +67,14 @@ class Top:
             texts = texts_of(found.values)
             if (texts.str.len_bytes() > TEXT_CHARACTERS).any():
                 found = found.translated(texts.str.head(TEXT_CHARACTERS))
-        kept, rare = _frequent(found)
-        used = np.zeros(len(found.values), np.bool_)
-        used[found.value[kept]] = True
-        codes = (np.cumsum(used) - 1)[found.value[kept]]
-        names = texts_of(found.values.filter(pl.Series(used)))
-        window, count = found.window[kept], found.count[kept] - rare[found.window[kept]]
+        least = _taken_off(found)
+        kept = found.count > least[found.window]
+        window, count = found.window[kept], found.count[kept] - least[found.window[kept]]
+        used, codes = np.unique(found.value[kept], return_inverse=True)
+        names = texts_of(found.values[used])
         order = _by_count(window, codes, count, names)
-        # Windows stand from last to first: of each the first CAPACITY and one more, which says what is taken off.
-        ends = len(order) - np.searchsorted(window, np.arange(len(found.starts) + 1))
-        shown = order[np.arange(len(order)) - ends[window[order] + 1] <= CAPACITY]
-        sizes = np.minimum(ends[:-1] - ends[1:], CAPACITY + 1)
-        listed = _Listed(codes[shown], count[shown], sizes[::-1])
-        return _packed(listed, names.to_list(), found.known[::-1], rare[::-1])[::-1]
+        edges = np.searchsorted(window, np.arange(len(found.starts) + 1))
+        return _packed(_Listed(codes[order], count[order], edges), names.to_list(), found.known, least)
 
     @classmethod
     def from_counts(cls, counts: Iterable[tuple[str, int]], total: int, error: int, capacity: int) -> Self:
@@ -130,27 +123,19 @@ class Top:
 
 @dataclass(frozen=True)
 class _Listed:
-    """Values by window, at most one more than is kept: places in the names, counts, and how many each window has."""
+    """What is listed, window by window: places in the names, counts, and where each window's begin and end."""
 
     codes: Places
     counts: Whole
-    sizes: Whole
+    edges: Whole
 
 
-def _packed(listed: _Listed, names: list[str], totals: Whole, rare: Whole) -> list[bytes]:
-    """Return the bodies of windows; where there is one value more than is kept, its count is taken from the others."""
-    stops = np.cumsum(listed.sizes)
-    full = listed.sizes > CAPACITY
-    least = np.zeros(len(stops), np.int64)
-    least[full] = listed.counts[stops[full] - 1]
-    counts = listed.counts - np.repeat(least, listed.sizes)
-    kept = counts > 0
-    codes, counts = listed.codes[kept], counts[kept]
-    edges = np.concatenate(([0], np.cumsum(kept)))
-    edges = edges[np.concatenate(([0], stops))]
+def _packed(listed: _Listed, names: list[str], totals: Whole, errors: Whole) -> list[bytes]:
+    """Return the bodies of windows."""
+    codes, counts, edges = listed.codes, listed.counts, listed.edges
     starts, stops = edges[:-1], edges[1:]
     heads = np.empty(len(stops), _HEAD_ROW)
-    heads["capacity"], heads["size"], heads["total"], heads["error"] = CAPACITY, stops - starts, totals, rare + least
+    heads["capacity"], heads["size"], heads["total"], heads["error"] = CAPACITY, stops - starts, totals, errors
     lengths = np.fromiter(map(len, names), np.int64, len(names))[codes]
     own = codes.tolist()
     texts = [
@@ -169,26 +154,20 @@ def texts_of(values: pl.Series) -> pl.Series:
     return values.bin.encode("hex") if values.dtype == pl.Binary else values.cast(pl.String)
 
 
-def _frequent(found: Counted) -> tuple[NDArray[np.bool_], Whole]:
-    """Return which pairs can be listed, and by window what is taken from their counts.
-
-    Where there are more than `CAPACITY` values, but no more of them occur twice, those that occur once go at a stroke:
-    that is most of a column of many values, and saves sorting them.
-    """
-    size = len(found.starts)
-    often = found.count > 1
-    many = np.bincount(found.window, minlength=size) > CAPACITY
-    rare = many & (np.bincount(found.window[often], minlength=size) <= CAPACITY)
-    return often | ~rare[found.window], rare.astype(np.int64)
+def _taken_off(found: Counted) -> Whole:
+    """Return by window what is taken off its counts: the greatest count that does not fit the list, 0 if all do."""
+    least = np.zeros(len(found.starts), np.int64)
+    bounds = np.asarray(found.bounds)
+    for place in np.flatnonzero(np.diff(bounds) > CAPACITY).tolist():
+        counts = found.count[bounds[place] : bounds[place + 1]]
+        nth = len(counts) - CAPACITY - 1
+        least[place] = np.partition(counts, nth)[nth]
+    return least
 
 
 def _by_count(window: Places, codes: Places, count: Whole, names: pl.Series) -> Places:
-    """Return the order of pairs: windows last to first, in each the greatest count first, then the least text."""
-    size = max(len(names), 1)
-    rank = np.empty(size, np.int64)
+    """Return the order of pairs: windows in order, in each the greatest count first, then the least text."""
+    rank = np.empty(len(names), np.int64)
     # Polars sorts texts by their bytes in UTF-8, which is by their code points, as Python does.
-    rank[names.arg_sort().to_numpy()] = np.arange(len(names))[::-1]
-    windows, most = int(window.max(initial=0)) + 1, int(count.max(initial=0)) + 1
-    if windows * most * size < _LARGEST_KEY:
-        return np.argsort((window * most + count) * size + rank[codes])[::-1]
-    return np.lexsort((rank[codes], count, window))[::-1]
+    rank[names.arg_sort().to_numpy()] = np.arange(len(names))
+    return np.lexsort((rank[codes], -count, window))

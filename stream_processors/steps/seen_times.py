@@ -6,7 +6,6 @@ Times of rows, no values of the field: two numbers a window, exact, and they mer
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 import polars as pl
@@ -17,8 +16,6 @@ from headrace.stream_processors.sketches.extremes import Extremes
 from headrace.stream_processors.sketches.grouped import Windows
 from headrace.stream_processors.sketches.registry import packed_cells
 
-_NEVER_LOW: Final = np.iinfo(np.int64).max
-_NEVER_HIGH: Final = np.iinfo(np.int64).min
 Times = NDArray[np.int64]
 Marks = NDArray[np.bool_]
 Cells = dict[int, dict[str, bytes]]
@@ -65,11 +62,14 @@ class SeenTimes:
         if not len(self._order):
             return found
         for figure, (moments, known) in self._ordered.items():
-            kept = known if there is None else known & there
-            lows = np.minimum.reduceat(np.where(kept, moments, _NEVER_LOW), self._firsts)
-            highs = np.maximum.reduceat(np.where(kept, moments, _NEVER_HIGH), self._firsts)
-            seen = np.flatnonzero(lows <= highs)
-            cells = packed_cells(Extremes, Extremes.of_pairs(lows[seen], highs[seen]))
+            kept = np.flatnonzero(known if there is None else known & there)
+            edges = np.searchsorted(kept, np.append(self._firsts, len(known)))
+            seen = np.flatnonzero(np.diff(edges))
+            if not len(seen):
+                continue
+            # Rows of windows without any are not there, so each window's begin where those of the one before end.
+            lows, highs = (pick.reduceat(moments[kept], edges[seen]) for pick in (np.minimum, np.maximum))
+            cells = packed_cells(Extremes, Extremes.of_pairs(lows, highs))
             for start, cell in zip(self.windows.starts[seen].tolist(), cells, strict=True):
                 found.setdefault(start, {})[figure.value] = cell
         return found
