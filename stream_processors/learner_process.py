@@ -178,7 +178,12 @@ class LearnerProcess:
 
     def _open(self, spec: LearnerSpec, law: Contract) -> LearnerLine:
         # A learner reads much slower than it is sent: queues for a tenth of a second would be too long already.
-        queues = {"queued.min.messages": BATCH_ROWS, "queued.max.messages.kbytes": 16_384}
+        queues = {
+            "queued.min.messages": BATCH_ROWS,
+            "queued.max.messages.kbytes": 4_096,
+            "max.partition.fetch.bytes": 1_048_576,
+            "fetch.max.bytes": 2_097_152,
+        }
         reader = PartitionReader(self._client, f"{GROUP}-{spec.name}", **queues)
         feed = Feed(spec, law, self._registry)
         line = LearnerLine(spec, reader, feed, partial(make_learner, spec), packages_of(spec))

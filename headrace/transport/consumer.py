@@ -67,7 +67,7 @@ class GroupConsumer:
             "heartbeat.interval.ms": SESSION_MS // 4,
             "partition.assignment.strategy": "cooperative-sticky",
             "enable.partition.eof": True,
-            "queued.min.messages": 100_000,
+            "queued.min.messages": 50_000,
         }
         self._pattern = pattern
         self._looked_after = False

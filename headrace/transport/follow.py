@@ -11,7 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 from headrace.errors import ServiceUnreachable
 from headrace.transport.kafka import consumer_config
 
-_CALL_SECS = 10.0
+_CALL_SECS, _AGAIN_SECS = 10.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def read_topic(
     """Yield a topic's messages, oldest first within a partition; ends at the present end.
 
     With `follow` it ends only when `stopped` is set, and lives through restarts of Kafka. Raises ServiceUnreachable if
-    Kafka does not answer at the beginning.
+    Kafka does not answer at the beginning, for ten seconds.
     """
     consumer = Consumer(consumer_config(client, **{"group.id": f"headrace-read-{topic}"}))
     try:
@@ -55,18 +55,26 @@ def read_topic(
 
 
 def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
-    """Return the end offset of each partition that holds anything."""
+    """Return the end offset of each partition that holds anything; a broker that comes back in time is waited for."""
     deadline = time.monotonic() + _CALL_SECS
-    try:
-        partitions = consumer.list_topics(topic, timeout=_CALL_SECS).topics[topic].partitions
-        found = {}
-        for partition in partitions:
-            left = max(0.1, deadline - time.monotonic())
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=left)
-            found[partition] = int(high) if high > low else 0
-    except KafkaException as error:
-        message = f'topic "{topic}" cannot be read: {error.args[0].str()}'
-        raise ServiceUnreachable(message, hint="headrace status; headrace up") from error
+    while True:
+        try:
+            return _asked_ends(consumer, topic, deadline)
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                message = f'topic "{topic}" cannot be read: {error.args[0].str()}'
+                raise ServiceUnreachable(message, hint="headrace status; headrace up") from error
+            time.sleep(_AGAIN_SECS)
+
+
+def _asked_ends(consumer: Consumer, topic: str, deadline: float) -> dict[int, int]:
+    def left() -> float:
+        return max(0.1, deadline - time.monotonic())
+
+    found = {}
+    for partition in consumer.list_topics(topic, timeout=left()).topics[topic].partitions:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=left())
+        found[partition] = int(high) if high > low else 0
     return found
 
 

@@ -64,8 +64,8 @@ def consumer_config(client: Mapping[str, str], **overrides: Any) -> dict[str, An
         "allow.auto.create.topics": False,
         "queued.min.messages": 200_000,
         "queued.max.messages.kbytes": 65_536,
-        "fetch.max.bytes": 52_428_800,
-        "max.partition.fetch.bytes": 10_485_760,
+        "fetch.max.bytes": 16_777_216,
+        "max.partition.fetch.bytes": 2_097_152,
         # Ten idle readers cost the broker 8 % of a core, and 2.6 % with 500; but then a row was visible 0.33 s later,
         # perhaps since a question for a topic's end waits behind a fetch on the same connection.
         "fetch.wait.max.ms": 100,

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from headrace.runtime.status import ServiceStatus, stack_status
 from headrace.schemas.topics import LEDGER, SYSTEM_TOPICS
 from headrace.settings import LOOPBACK, Settings
 from headrace.testing.stack import EmbeddedStack
+from headrace.transport.follow import read_topic
 from headrace.transport.kafka import CompactedTopic, Topics, TransactionalWriter
 
 pytestmark = pytest.mark.stack
@@ -97,7 +99,8 @@ def test_taken_port_is_one_line_that_names_the_port_and_the_setting(tmp_path: Pa
     assert "HEADRACE_KAFKA_PORT" in hint
 
 
-def test_killed_broker_comes_back_with_what_was_committed(home: Home) -> None:
+def test_killed_broker_comes_back_with_what_was_committed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.transport.follow._CALL_SECS", LIMIT_SECS)
     client = home.settings.kafka_client()
     Topics(client).ensure(SYSTEM_TOPICS)
     writer = TransactionalWriter(client, "test-runtime")
@@ -107,7 +110,11 @@ def test_killed_broker_comes_back_with_what_was_committed(home: Home) -> None:
     before = home.kafka()
     os.kill(before["pid"], signal.SIGKILL)
     assert wait_until(lambda: home.kafka()["state"] != "running", LIMIT_SECS)
-    assert wait_until(lambda: home.kafka()["state"] == "running", LIMIT_SECS)
+    with ThreadPoolExecutor(1) as thread:
+        begun_without_broker = thread.submit(lambda: [message.value for message in read_topic(client, LEDGER)])
+        assert wait_until(lambda: home.kafka()["state"] == "running", LIMIT_SECS)
+        # Its marker may not be written yet: then it is not there for a reader.
+        assert begun_without_broker.result(LIMIT_SECS) in ([], [b"kept"])
     after = home.kafka()
     assert after["restarts"] == before["restarts"] + 1
     assert after["address"] == before["address"]
