@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import floor, naive
 from benchmarks.flights import write_rotated
 from benchmarks.line import latency, settle, throughput
-from benchmarks.machine import machine, save
+from benchmarks.machine import installed_mb, machine, save
 from headrace.testing.line import RunningLine
 
 NAIVE_ROWS = 100_000
@@ -50,11 +50,15 @@ def main() -> None:
 
 
 def idle(line: RunningLine, start_secs: float) -> dict[str, float]:
-    """Return how long a second start took, the idle stack's memory and the environment's size."""
+    """Return how long a second start took, the idle stack's memory, and the size of what is installed.
+
+    The environment of a checkout holds the tools of its developers too.
+    """
     environment = sum(path.lstat().st_size for path in Path(sys.prefix).rglob("*") if not path.is_dir())
     return {
         "second_start_s": round(start_secs, 1),
         "idle_memory_mb": round(line.status()["memory_bytes"] / 1e6),
+        "installed_mb": installed_mb("headrace"),
         "environment_mb": round(environment / 1e6),
     }
 
@@ -102,7 +106,7 @@ def show(result: dict[str, Any], saved: Path) -> None:
         show_processes(learning)
     stack = result["stack"]
     print(f"\nsecond start {stack['second_start_s']} s, idle stack {stack['idle_memory_mb']:,} MB, ", end="")
-    print(f"environment {stack['environment_mb']:,} MB")
+    print(f"installed {stack['installed_mb']:,} MB ({stack['environment_mb']:,} MB with developers' tools)")
     print(f"{result['cores']} cores, {result['memory_gib']} GiB, commit {result['commit']}; saved in {saved}")
 
 

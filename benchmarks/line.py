@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def _cpu_s(line: RunningLine) -> float:
     return sum(part["cpu_s"] for part in usage(line).values())
 
 
-def throughput(line: RunningLine, files: list[Path]) -> dict[str, Any]:
+def throughput(line: RunningLine, files: Sequence[Path]) -> dict[str, Any]:
     """Drop the big files and return speeds, CPU seconds a million rows and peak memory.
 
     The first file warms the line up, as it is when it has run for a while (the naive version and the floor run on the

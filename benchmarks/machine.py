@@ -1,5 +1,6 @@
 """What the figures of a bench were taken on, and where they are kept."""
 
+import importlib.metadata
 import json
 import platform
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -25,6 +28,25 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def installed_mb(package: str) -> int:
+    """Return what a package takes in this environment with all that it needs to run, compiled files included, in MB."""
+    missing, found, size = [package], set[str](), 0
+    while missing:
+        name = canonicalize_name(missing.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            known = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        paths = (Path(str(path.locate())) for path in known.files or ())
+        size += sum(path.lstat().st_size for path in paths if path.exists())
+        needed = map(Requirement, known.requires or ())
+        missing += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return round(size / 1e6)
 
 
 def _module() -> str:

@@ -174,5 +174,7 @@ def configure_logs(settings: Settings, process: str, stage: str = "") -> Logs:
     logging.basicConfig(level=level_number(settings.log_level), handlers=[logs], force=True)
     for library in _QUIET:
         logging.getLogger(library).setLevel(logging.WARNING)
+    # A timer that is late while windows close is no news: what waits is told as lag.
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)
     return logs

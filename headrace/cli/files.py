@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -21,7 +22,7 @@ from headrace.cli import EXIT_NO, say
 from headrace.core.files import printable
 from headrace.core.identity import check_dataset_name
 from headrace.core.vocabulary import FileState, Reason
-from headrace.errors import HeadraceError, Transient, WrongUse
+from headrace.errors import HeadraceError, ServiceUnreachable, Transient, WrongUse
 from headrace.producers.inbox import ignored
 from headrace.producers.places import move_beside
 from headrace.runtime.reach import is_watched, no_line, require_services
@@ -79,8 +80,8 @@ def drop(files: tuple[Path, ...], dataset: str, *, wait: bool, as_json: bool, pa
         before = dict(ledger.refresh(_ANSWER_SECS))
         # One copy after the other, so that the same bytes twice on the command line give two receipts.
         waiting = [copy_into_inbox(file, settings.paths(), dataset) for file in files]
-        good = True
-        for entry in follow(ledger.refresh, before, dataset, waiting, patience_secs, quiet=as_json):
+        good, watched = True, partial(is_watched, settings.paths())
+        for entry in follow(ledger.refresh, before, dataset, waiting, patience_secs, quiet=as_json, watched=watched):
             click.echo(json.dumps(receipt(entry)) if as_json else sentence(entry))
             good = good and entry.state in _GOOD
     sys.exit(0 if good else EXIT_NO)
@@ -142,16 +143,23 @@ def follow(
     patience_secs: float,
     *,
     quiet: bool,
+    watched: Callable[[], bool] = lambda: True,
 ) -> Iterator[FileEntry]:
     """Give the final entry of each dropped file as it comes; `before` is the ledger from before they were dropped.
 
-    Raises NoProgress if nothing about them changes for `patience_secs`.
+    Raises NoProgress if nothing about them changes for `patience_secs`, or once nobody watches the inbox any more.
     """
     waiting, taken = list(dropped), set[str]()
     seen: list[bytes] = []
     started = progressed = time.monotonic()
     while True:
-        view = refresh()
+        names = ", ".join(file.name for file in waiting)
+        try:
+            view = refresh()
+        except ServiceUnreachable as error:
+            if watched():
+                raise
+            raise _stopped(names) from error
         news = {key: value for key, value in view.items() if before.get(key) != value and key not in taken}
         yield from _final_entries(dataset, waiting, news, taken)
         now = time.monotonic()
@@ -160,8 +168,9 @@ def follow(
         current = [news[key] for file in waiting if (key := _key_of(news, entry_key(dataset, file.sha256)))]
         if current != seen:
             seen, progressed = current, now
+        if not watched():
+            raise _stopped(", ".join(file.name for file in waiting))
         if now - progressed > patience_secs:
-            names = ", ".join(file.name for file in waiting)
             raise NoProgress(
                 f"no progress for {patience_secs:.0f} s with {names}", hint="is the line running? headrace status"
             )
@@ -170,6 +179,11 @@ def follow(
         time.sleep(_POLL_SECS)
     if not quiet and now - started > _QUIET_SECS and sys.stderr.isatty():
         click.echo("\r\033[K", err=True, nl=False)
+
+
+def _stopped(names: str) -> "NoProgress":
+    hint = "headrace up goes on with them where it stopped; headrace files shows their receipts"
+    return NoProgress(f"the line was stopped with {names} on their way; nothing is lost", hint=hint)
 
 
 def sentence(entry: FileEntry) -> str:

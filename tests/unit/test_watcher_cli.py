@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from headrace.cli import files, headrace
 from headrace.cli.files import Dropped, NoProgress, copy_into_inbox, follow, sentence
 from headrace.core.vocabulary import FileState
-from headrace.errors import WrongUse
+from headrace.errors import ServiceUnreachable, WrongUse
 from headrace.producers.inbox import ignored
 from headrace.producers.places import move_beside
 from headrace.schemas.ledger import FileEntry, entry_key, frame_entry, new_entry, receipt
@@ -216,3 +216,21 @@ def test_receipt_and_list_of_files_tell_new_columns_and_what_to_do(monkeypatch: 
 @pytest.mark.parametrize("state", list(FileState))
 def test_every_state_has_a_sentence(state: FileState) -> None:
     assert "orders/a.csv" in sentence(entry("ab" * 32, state))
+
+
+def test_waiting_for_a_line_that_was_stopped_ends_and_says_that_nothing_is_lost() -> None:
+    def unreachable() -> Mapping[str, bytes]:
+        raise ServiceUnreachable("Kafka does not answer")
+
+    for refresh in (dict[str, bytes], unreachable):
+        with pytest.raises(NoProgress, match=r"stopped with a\.csv on their way; nothing is lost") as raised:
+            list(follow(refresh, {}, "orders", [Dropped("a.csv", "1")], 60.0, quiet=True, watched=lambda: False))
+        assert "headrace up" in raised.value.hint
+
+
+def test_a_broker_that_is_away_while_the_line_runs_is_told_as_that() -> None:
+    def unreachable() -> Mapping[str, bytes]:
+        raise ServiceUnreachable("Kafka does not answer")
+
+    with pytest.raises(ServiceUnreachable):
+        list(follow(unreachable, {}, "orders", [Dropped("a.csv", "1")], 60.0, quiet=True))
