@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from headrace.core.identity import file_id
+from headrace.errors import ServiceUnreachable
 from headrace.schemas.codec import decode
 from headrace.schemas.registry import Registry
 from headrace.schemas.system import schema_id_of
@@ -99,8 +100,13 @@ class Onlooker:
         self._thread.start()
 
     def _read(self) -> None:
-        for message in read_topic(self._settings.kafka_client(), self._topic, follow=True, stopped=self._stopped):
-            self._values.append(message.value)
+        client = self._settings.kafka_client()
+        while not self._stopped.is_set():
+            try:
+                for message in read_topic(client, self._topic, follow=True, stopped=self._stopped):
+                    self._values.append(message.value)
+            except ServiceUnreachable:  # only before the first message: Kafka, just killed, needs longer than it waits
+                continue
 
     def rows(self, expected: int, limit_secs: float = 60.0) -> Counter[RowId]:
         """Stop once `expected` messages came, or at the limit, and return how often each row was seen."""
