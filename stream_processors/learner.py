@@ -5,7 +5,6 @@ leaves, and above a learner's budget it samples. In a home without learners it w
 model: river, and what that brings along, takes a second and a half of a core and 130 MB.
 """
 
-import os
 import signal
 import sys
 import threading
@@ -15,6 +14,7 @@ import click
 
 from headrace.core.child import exit_status
 from headrace.core.collector import relax_collector
+from headrace.core.priority import stand_back
 from headrace.errors import HeadraceError, Terminal
 from headrace.observability.events import StageFailed, StageStarted, StageStopped, StageWaits, emit
 from headrace.observability.status import StageStatus
@@ -74,7 +74,7 @@ def main() -> None:
     """Learn from valid records until SIGTERM; exit with 78 on an error that a restart cannot mend."""
     settings = Settings()
     relax_collector()
-    os.nice(_NICE)
+    stand_back(_NICE)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
