@@ -41,14 +41,15 @@ def keep_values(settings: Settings, topic: str, rows: int, path: Path) -> None:
 
 def run(settings: Settings, path: Path, rows: int) -> float:
     """Return the rows a second of the wire alone, from the first produce to the last consume."""
-    Topics(settings.kafka_client()).ensure([TopicSpec(FIRST), TopicSpec(SECOND)])
+    first, second = (f"{name}_{time.time_ns()}" for name in (FIRST, SECOND))
+    Topics(settings.kafka_client()).ensure([TopicSpec(first), TopicSpec(second)])
     context = multiprocessing.get_context("spawn")
     ready, queue = context.Barrier(3), context.Queue()
     client = settings.kafka_client()
     parts = [
-        context.Process(target=_produce, args=(client, path, ready, queue)),
-        context.Process(target=_forward, args=(client, path, rows, ready)),
-        context.Process(target=_drain, args=(client, rows, ready, queue)),
+        context.Process(target=_produce, args=(client, first, path, ready, queue)),
+        context.Process(target=_forward, args=(client, (first, second), path, rows, ready)),
+        context.Process(target=_drain, args=(client, second, rows, ready, queue)),
     ]
     for part in parts:
         part.start()
@@ -76,12 +77,12 @@ def _plain_producer(client: dict[str, str]) -> Producer:
     return Producer(producer_config(client) | {"enable.idempotence": False})
 
 
-def _produce(client: dict[str, str], path: Path, ready: Any, queue: Any) -> None:
+def _produce(client: dict[str, str], topic: str, path: Path, ready: Any, queue: Any) -> None:
     producer, headers, values = _plain_producer(client), _headers(path), list(_values(path))
     ready.wait()
     queue.put(time.time())
     for start in range(0, len(values), _BATCH):
-        produce_all(producer, FIRST, values[start : start + _BATCH], partition=0, headers=headers)
+        produce_all(producer, topic, values[start : start + _BATCH], partition=0, headers=headers)
     producer.flush()
 
 
@@ -101,14 +102,14 @@ def _consume(client: dict[str, str], topic: str, rows: int, ready: Any) -> Itera
     consumer.close()
 
 
-def _forward(client: dict[str, str], path: Path, rows: int, ready: Any) -> None:
+def _forward(client: dict[str, str], topics: tuple[str, str], path: Path, rows: int, ready: Any) -> None:
     producer, headers = _plain_producer(client), _headers(path)
-    for values in _consume(client, FIRST, rows, ready):
-        produce_all(producer, SECOND, values, partition=0, headers=headers)
+    for values in _consume(client, topics[0], rows, ready):
+        produce_all(producer, topics[1], values, partition=0, headers=headers)
     producer.flush()
 
 
-def _drain(client: dict[str, str], rows: int, ready: Any, queue: Any) -> None:
-    for _values_seen in _consume(client, SECOND, rows, ready):
+def _drain(client: dict[str, str], topic: str, rows: int, ready: Any, queue: Any) -> None:
+    for _values_seen in _consume(client, topic, rows, ready):
         pass
     queue.put(time.time())

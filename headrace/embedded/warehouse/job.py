@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.embedded.warehouse.access import User
+from headrace.embedded.warehouse.admissions import Admissions
 from headrace.embedded.warehouse.body import Statement
 from headrace.embedded.warehouse.engine import Answer, Engine, Handle, Insert, Role
 from headrace.embedded.warehouse.faults import (
@@ -57,6 +58,7 @@ class Jobs:
     def __init__(self, engine: Engine, fence: Fence) -> None:
         self._engine = engine
         self._fence = fence
+        self._admissions = Admissions(fence)
         self._proof = Proof(engine)
         self.sessions = Sessions(lambda _user: engine.open(Role.READER))
 
@@ -69,7 +71,8 @@ class Jobs:
             raise Fault(SYNTAX_ERROR, "Syntax error: empty query")
         job = self._take(query, user)
         try:
-            job.admitted = self._fence.admit(job.handle, statement.text, query.parameters)
+            admit = self._fence.admit if job.session else self._admissions.admit
+            job.admitted = admit(job.handle, statement.text, query.parameters)
             self._check_settings(query)
             # SET and USE are what stays in a session: a request's own settings, given back at its end, would undo it.
             if not job.session or job.admitted.act is not Act.SESSION:
