@@ -8,18 +8,22 @@ import numpy as np
 
 _BURST = 4.0
 """A tick with so many times more flagged records than the share asked for is a burst."""
+_LONGEST_BURST = 2
+"""So many ticks of a burst are kept out of what is usual; what lasts longer is how things are now."""
+_MEMORY = 4
+"""What is usual is told by so many times more ticks than a rolling figure has: seasons come slowly."""
 
 
 class Scores:
     """The scores of the last ticks. `limit` is what a share of them is above; None until the first tick is full.
 
-    What is flagged in a burst does not raise the limit, or a burst would hide its own end; one that lasts for as many
-    ticks as are remembered is how things are now.
+    What is flagged as a burst begins does not raise the limit, or it would hide its own end. `ticks` is how many the
+    share `flagged` speaks of; what is usual is told by four times as many.
     """
 
     def __init__(self, ticks: int) -> None:
         self._bursts = 0
-        self._recent: deque[list[float]] = deque(maxlen=max(1, ticks))
+        self._recent: deque[list[float]] = deque(maxlen=_MEMORY * max(1, ticks))
         self._beyond: deque[tuple[int, int]] = deque(maxlen=max(1, ticks))
         self.limit: float | None = None
 
@@ -28,7 +32,7 @@ class Scores:
         found = [0.0 if one is None else float(one) for one in scores]
         beyond = sum(map(bool, flags))
         self._bursts = self._bursts + 1 if beyond > _BURST * share * len(found) else 0
-        if 0 < self._bursts <= (self._recent.maxlen or 0):
+        if 0 < self._bursts <= _LONGEST_BURST:
             found = [score for score, flag in zip(found, flags, strict=True) if not flag]
         self._recent.append(found)
         self._beyond.append((beyond, len(scores)))
