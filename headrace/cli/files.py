@@ -153,13 +153,7 @@ def follow(
     seen: list[bytes] = []
     started = progressed = time.monotonic()
     while True:
-        names = ", ".join(file.name for file in waiting)
-        try:
-            view = refresh()
-        except ServiceUnreachable as error:
-            if watched():
-                raise
-            raise _stopped(names) from error
+        view = _refreshed(refresh, watched, waiting)
         news = {key: value for key, value in view.items() if before.get(key) != value and key not in taken}
         yield from _final_entries(dataset, waiting, news, taken)
         now = time.monotonic()
@@ -169,11 +163,10 @@ def follow(
         if current != seen:
             seen, progressed = current, now
         if not watched():
-            raise _stopped(", ".join(file.name for file in waiting))
+            raise _stopped(waiting)
         if now - progressed > patience_secs:
-            raise NoProgress(
-                f"no progress for {patience_secs:.0f} s with {names}", hint="is the line running? headrace status"
-            )
+            message = f"no progress for {patience_secs:.0f} s with {_names(waiting)}"
+            raise NoProgress(message, hint="is the line running? headrace status")
         if not quiet and now - started > _QUIET_SECS:
             _show_progress(len(waiting), [read_entry(value) for value in current])
         time.sleep(_POLL_SECS)
@@ -181,9 +174,25 @@ def follow(
         click.echo("\r\033[K", err=True, nl=False)
 
 
-def _stopped(names: str) -> "NoProgress":
+def _refreshed(
+    refresh: Callable[[], Mapping[str, bytes]], watched: Callable[[], bool], waiting: list[Dropped]
+) -> Mapping[str, bytes]:
+    """Return the ledger; a line that is stopped takes its Kafka with it, and then that is what is told."""
+    try:
+        return refresh()
+    except ServiceUnreachable as error:
+        if watched():
+            raise
+        raise _stopped(waiting) from error
+
+
+def _stopped(waiting: list[Dropped]) -> "NoProgress":
     hint = "headrace up goes on with them where it stopped; headrace files shows their receipts"
-    return NoProgress(f"the line was stopped with {names} on their way; nothing is lost", hint=hint)
+    return NoProgress(f"the line was stopped with {_names(waiting)} on their way; nothing is lost", hint=hint)
+
+
+def _names(files: list[Dropped]) -> str:
+    return ", ".join(file.name for file in files)
 
 
 def sentence(entry: FileEntry) -> str:
