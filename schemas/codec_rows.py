@@ -76,10 +76,9 @@ def _physical_values(column: pl.Series, field: RecordField) -> list[Any]:
 
 
 def _decimal_bytes(value: Decimal, scale: int) -> bytes:
-    """Return the unscaled number in the fewest bytes of two's complement, as Avro wants it."""
+    """Return the unscaled number in two's complement, of the bytes that fastavro takes: -128 has two, as 128 has."""
     unscaled = int(value.scaleb(scale))
-    bits = unscaled.bit_length() if unscaled >= 0 else (unscaled + 1).bit_length()
-    return unscaled.to_bytes(bits // 8 + 1, signed=True)
+    return unscaled.to_bytes(unscaled.bit_length() // 8 + 1, signed=True)
 
 
 def _column(values: list[Any], field: RecordField) -> pl.Series:

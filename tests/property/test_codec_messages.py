@@ -9,6 +9,7 @@ from typing import Any
 
 import fastavro
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,6 +120,14 @@ def test_columns_become_the_bytes_of_fastavro_and_come_back(drawn: tuple[RecordS
     back = decode(messages, schema)
     assert back.schema == polars_schema(schema)
     assert back.equals(frame)
+
+
+@pytest.mark.parametrize("unscaled", [0, 127, 128, -127, -128, -129, 32_767, 32_768, -32_768, -32_769])
+def test_a_decimal_has_the_bytes_of_fastavro_where_its_length_changes(unscaled: int) -> None:
+    schema = RecordSchema("orders", (RecordField("price", FieldType.DECIMAL, precision=9, scale=2),))
+    row: Row = {"price": Decimal(unscaled).scaleb(-2), "_file": "f", "_row": 0}
+    (message,) = encode(frame_of(schema, [row]), schema, 7)
+    assert message == HEADER.pack(0, 7) + write_one(reference(schema, logical=True), row)
 
 
 @settings(deadline=None)
