@@ -8,8 +8,8 @@ import numpy as np
 
 _BURST = 4.0
 """A tick with so many times more flagged records than the share asked for is a burst."""
-_LONGEST_BURST = 2
-"""So many ticks of a burst are kept out of what is usual; what lasts longer is how things are now."""
+_LONGEST_BURST = 8
+"""What lasts for more ticks is how things are now."""
 _MEMORY = 4
 """What is usual is told by so many times more ticks than a rolling figure has: seasons come slowly."""
 
@@ -17,8 +17,9 @@ _MEMORY = 4
 class Scores:
     """The scores of the last ticks. `limit` is what a share of them is above; None until the first tick is full.
 
-    What is flagged as a burst begins does not raise the limit, or it would hide its own end. `ticks` is how many the
-    share `flagged` speaks of; what is usual is told by four times as many.
+    Of a tick of a burst only as many flagged scores count for the next limit as are no burst yet, the least of them: it
+    would hide its own end, and a season would be one long burst if none did. `ticks` is how many the share `flagged`
+    speaks of; what is usual is told by four times as many.
     """
 
     def __init__(self, ticks: int) -> None:
@@ -31,9 +32,11 @@ class Scores:
         """Add a full tick with what of it was flagged; the limit of the next one leaves `share` of all above it."""
         found = [0.0 if one is None else float(one) for one in scores]
         beyond = sum(map(bool, flags))
-        self._bursts = self._bursts + 1 if beyond > _BURST * share * len(found) else 0
+        most = int(_BURST * share * len(found))
+        self._bursts = self._bursts + 1 if beyond > most else 0
         if 0 < self._bursts <= _LONGEST_BURST:
-            found = [score for score, flag in zip(found, flags, strict=True) if not flag]
+            usual = [score for score, flag in zip(found, flags, strict=True) if not flag]
+            found = usual + sorted(score for score, flag in zip(found, flags, strict=True) if flag)[:most]
         self._recent.append(found)
         self._beyond.append((beyond, len(scores)))
         together = np.concatenate(list(self._recent))

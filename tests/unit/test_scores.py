@@ -23,23 +23,24 @@ def test_about_the_share_asked_for_is_flagged_also_where_scores_rise_and_fall_sl
     assert SHARE / 4 < np.mean(found) < 3 * SHARE
 
 
-def test_a_level_that_stays_is_usual_after_two_ticks_of_a_burst_and_the_memory_of_the_old() -> None:
+def test_a_level_that_stays_is_usual_once_it_lasted_longer_than_a_burst() -> None:
     scores, chance = Scores(TICKS), np.random.default_rng(7)
     for _ in range(100):
         flagged(scores, chance.normal(0.0, 1.0, TICK))
-    shares = [np.mean(flagged(scores, chance.normal(10.0, 1.0, TICK))) for _ in range(40)]
-    assert shares[:2] == [1.0, 1.0]
-    assert shares[4] < 0.5
-    assert max(shares[10:]) < 10 * SHARE
+    shares = [np.mean(flagged(scores, chance.normal(10.0, 1.0, TICK))) for _ in range(60)]
+    assert shares[:8] == [1.0] * 8
+    assert max(shares[20:]) < 10 * SHARE
     assert scores.flagged is not None
 
 
-def test_a_burst_of_two_ticks_is_flagged_to_its_end_and_leaves_nothing_behind() -> None:
+def test_a_burst_is_flagged_to_its_end_and_leaves_little_behind() -> None:
     scores, chance = Scores(TICKS), np.random.default_rng(7)
     for _ in range(100):
         flagged(scores, chance.normal(0.0, 1.0, TICK))
     before = scores.limit
-    for _ in range(2):
+    for _ in range(6):
         burst = np.concatenate([chance.normal(0.0, 1.0, TICK // 2), chance.normal(9.0, 0.5, TICK // 2)])
         assert sum(flagged(scores, burst)[TICK // 2 :]) == TICK // 2
-    assert scores.limit == pytest.approx(before, abs=0.1)
+    assert before is not None
+    assert scores.limit is not None
+    assert before <= scores.limit < before + 0.5
