@@ -13,13 +13,13 @@ import math
 import shutil
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from benchmarks.flights import write_rotated
-from benchmarks.line import throughput
+from benchmarks.line import timed, warm_up
 from benchmarks.machine import machine, save
 from headrace.testing.line import RunningLine
 from headrace.testing.otlp import http_endpoint
@@ -59,11 +59,18 @@ def side_by_side(folder: Path, modes: dict[str, dict[str, str]], files: list[Pat
     """Return what two lines do with the same files at the same time, by mode."""
     (one, first), (other, second) = modes.items()
     with RunningLine(folder / one, ALWAYS | first) as a, RunningLine(folder / other, ALWAYS | second) as b:
-        with ThreadPoolExecutor(2) as threads:
-            works = {name: threads.submit(throughput, line, files) for name, line in ((one, a), (other, b))}
-        found = {name: work.result() for name, work in works.items()}
+        lines = {one: a, other: b}
+        _both(lines, lambda line: warm_up(line, files[0]))
+        found = _both(lines, lambda line: timed(line, files[1:]))
     shutil.rmtree(folder)
     return found
+
+
+def _both(lines: dict[str, RunningLine], work: Callable[[RunningLine], Any]) -> dict[str, Any]:
+    """Do the same with both lines, beginning at the same moment."""
+    with ThreadPoolExecutor(2) as threads:
+        works = {name: threads.submit(work, line) for name, line in lines.items()}
+    return {name: work.result() for name, work in works.items()}
 
 
 def costs(told: dict[str, Any], silent: dict[str, Any]) -> dict[str, float]:
