@@ -18,6 +18,7 @@ from benchmarks import floor, naive
 from benchmarks.flights import write_rotated
 from benchmarks.line import latency, settle, throughput, timed, warm_up
 from benchmarks.machine import installed_mb, machine, save
+from benchmarks.quality_contracts import CONTRACTS
 from headrace.testing.line import RunningLine
 
 NAIVE_ROWS = 100_000
@@ -28,6 +29,7 @@ def main() -> None:
     """Run everything, print one table and save it as benchmarks/results/<time>.json."""
     parser = argparse.ArgumentParser(prog="make bench", description=main.__doc__)
     parser.add_argument("--copies", type=int, default=3, help="flights files a round, 336,776 rows each (default 3)")
+    parser.add_argument("--contract", choices=CONTRACTS, default="shipped", help="of flights (default shipped)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of line, floor and naive version (default 3)")
     parser.add_argument("--only-line", action="store_true", help="leave out all but the line without learners")
     options = parser.parse_args()
@@ -40,16 +42,23 @@ def main() -> None:
         started = time.monotonic()
         with RunningLine(folder / "home") as line:
             result: dict[str, Any] = {"stack": idle(line, time.monotonic() - started)}
-        with RunningLine(folder / "measured", WITHOUT_LEARNERS) as line:
+        with RunningLine(with_contract(folder / "measured", options.contract), WITHOUT_LEARNERS) as line:
             result |= measure(line, folder, files, rounds)
         if rounds:
             print("line with learners: as many files ...", flush=True)
-            with RunningLine(folder / "learning", WITH_LEARNERS) as line:
+            with RunningLine(with_contract(folder / "learning", options.contract), WITH_LEARNERS) as line:
                 result["with_learners"] = throughput(line, files[: options.copies + 1])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    result |= machine()
+    result |= machine() | {"contract": options.contract}
     show(result, save(result))
+
+
+def with_contract(home: Path, name: str) -> Path:
+    """Make a home whose contract of flights is one of `CONTRACTS`, and return it."""
+    (home / "contracts").mkdir(parents=True)
+    (home / "contracts" / "flights.odcs.yaml").write_text(CONTRACTS[name]())
+    return home
 
 
 def idle(line: RunningLine, start_secs: float) -> dict[str, float]:

@@ -28,11 +28,6 @@ from headrace.testing.line import RunningLine, wait_for
 from headrace.testing.stack import EmbeddedStack
 from headrace.transport.follow import Message, read_topic
 
-CONTRACTS = {
-    "bare": quality_contracts.bare,
-    "shipped": quality_contracts.shipped,
-    "all_checks": quality_contracts.with_all_checks,
-}
 PARTS = ("cost", "closing", "memory")
 _MINUTES = 60
 
@@ -64,7 +59,7 @@ def cost(copies: int) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="headrace-bench-"))
     try:
         files = write_rotated(folder, copies + 1)
-        for name, contract in CONTRACTS.items():
+        for name, contract in quality_contracts.CONTRACTS.items():
             print(f"cost: {copies + 1} files of flights, contract {name} ...", flush=True)
             home = folder / name
             (home / "contracts").mkdir(parents=True)

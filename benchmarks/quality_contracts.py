@@ -82,3 +82,7 @@ def with_all_checks() -> str:
     missing = set(check_names()) - {rule.check for rule in contract.checks}
     assert not missing, f"checks that the bench does not ask for: {sorted(missing)}"
     return text
+
+
+CONTRACTS = {"bare": bare, "shipped": shipped, "all_checks": with_all_checks}
+"""How much is asked of flights: single records alone; what ships, with windows of days; every built-in check."""
