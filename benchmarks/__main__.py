@@ -18,7 +18,7 @@ from benchmarks import floor, naive
 from benchmarks.flights import write_rotated
 from benchmarks.line import latency, settle, throughput, timed, warm_up
 from benchmarks.machine import installed_mb, machine, save
-from benchmarks.quality_contracts import CONTRACTS
+from benchmarks.quality_contracts import CONTRACTS, with_contract
 from headrace.testing.line import RunningLine
 
 NAIVE_ROWS = 100_000
@@ -52,13 +52,6 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     result |= machine() | {"contract": options.contract}
     show(result, save(result))
-
-
-def with_contract(home: Path, name: str) -> Path:
-    """Make a home whose contract of flights is one of `CONTRACTS`, and return it."""
-    (home / "contracts").mkdir(parents=True)
-    (home / "contracts" / "flights.odcs.yaml").write_text(CONTRACTS[name]())
-    return home
 
 
 def idle(line: RunningLine, start_secs: float) -> dict[str, float]:

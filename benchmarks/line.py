@@ -3,12 +3,15 @@
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from headrace.observability.status import read_stage
 from headrace.testing.line import RunningLine, wait_for
 
 _LIMIT_SECS = 600.0
@@ -45,7 +48,8 @@ def wait_for_rows(line: RunningLine, dataset: str, rows: int) -> None:
 
 def _stored(line: RunningLine) -> int:
     """Return how many rows the sink has stored since it began."""
-    return int(json.loads((line.settings.paths().run / "stages" / "sink.json").read_bytes())["rows"])
+    told = read_stage(line.settings.paths(), "sink")
+    return told["rows"] if told else 0
 
 
 class StageSpeeds:
@@ -99,15 +103,13 @@ def settle(line: RunningLine) -> None:
 
     What one file leaves (windows that close, alerts, learners that catch up) would else be counted with the next.
     """
-    quiet, before = 0, _cpu_s(line)
-    deadline = time.monotonic() + _LIMIT_SECS
-    while quiet < _IDLE_LOOKS:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the line is still busy after {_LIMIT_SECS:.0f} s: {line.headrace('status').stdout}")
-        time.sleep(1.0)
-        now = _cpu_s(line)
-        quiet = quiet + 1 if now - before < _IDLE_SHARE else 0
-        before = now
+    looks: deque[float] = deque(maxlen=_IDLE_LOOKS + 1)
+
+    def rests() -> bool:
+        looks.append(_cpu_s(line))
+        return len(looks) > _IDLE_LOOKS and all(after - before < _IDLE_SHARE for before, after in pairwise(looks))
+
+    wait_for(rests, _LIMIT_SECS, lambda: f"the line is still busy: {line.headrace('status').stdout}", 1.0)
 
 
 def _cpu_s(line: RunningLine) -> float:

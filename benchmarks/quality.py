@@ -59,11 +59,9 @@ def cost(copies: int) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="headrace-bench-"))
     try:
         files = write_rotated(folder, copies + 1)
-        for name, contract in quality_contracts.CONTRACTS.items():
+        for name in quality_contracts.CONTRACTS:
             print(f"cost: {copies + 1} files of flights, contract {name} ...", flush=True)
-            home = folder / name
-            (home / "contracts").mkdir(parents=True)
-            (home / "contracts" / "flights.odcs.yaml").write_text(contract())
+            home = quality_contracts.with_contract(folder / name, name)
             with RunningLine(home) as line:
                 found = throughput(line, files)
             cpu[name], speed[name] = found["cpu_s_per_million_rows"]["judge"], found["rows_per_s"]

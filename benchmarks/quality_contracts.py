@@ -1,5 +1,6 @@
 """The contracts of the quality bench: flights without any check, as shipped, and with every built-in check."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -86,3 +87,10 @@ def with_all_checks() -> str:
 
 CONTRACTS = {"bare": bare, "shipped": shipped, "all_checks": with_all_checks}
 """How much is asked of flights: single records alone; what ships, with windows of days; every built-in check."""
+
+
+def with_contract(home: Path, name: str) -> Path:
+    """Make a home whose contract of flights is one of `CONTRACTS`, and return it."""
+    (home / "contracts").mkdir(parents=True)
+    (home / "contracts" / "flights.odcs.yaml").write_text(CONTRACTS[name]())
+    return home

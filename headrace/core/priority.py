@@ -1,12 +1,14 @@
 """How much of the machine a process may have when others want it too."""
 
 import os
-import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from headrace.core.child import wait_until
+
 _AUTOGROUP, _THREADS = Path("/proc/self/autogroup"), Path("/proc/self/task")
-_TRIES, _AGAIN_SECS = 50, 0.05
+_MOST_SECS = 2.5
 
 
 def stand_back(steps: int) -> None:
@@ -14,7 +16,7 @@ def stand_back(steps: int) -> None:
 
     Called once, when a process begins. `steps` are those of nice(2): five leave a third of another's share. Linux may
     put a session of its own, as each stage has, into a group that has a nice value beside the process's own; then that
-    of the group alone counts. Blocks for a few tenths of a second at most.
+    of the group alone counts. Blocks while others ask for the same, 2.5 s at most.
     """
     os.nice(steps)  # noqa: TID251  this is its one place
     level = os.getpriority(os.PRIO_PROCESS, 0)
@@ -24,16 +26,13 @@ def stand_back(steps: int) -> None:
             with suppress(ProcessLookupError):
                 os.setpriority(os.PRIO_PROCESS, int(thread.name), level)
     with suppress(OSError):  # there are no such groups here, or nobody may set theirs
-        _set_group(level)
+        wait_until(partial(_take_level, level), _MOST_SECS)
 
 
-def _set_group(level: int) -> None:
+def _take_level(level: int) -> bool:
     """Set the group's nice value. Linux takes one such request in a tenth of a second, from whomever it comes."""
-    for left in reversed(range(_TRIES)):
-        try:
-            _AUTOGROUP.write_text(str(level))
-            return
-        except BlockingIOError:
-            if not left:
-                raise
-            time.sleep(_AGAIN_SECS)
+    try:
+        _AUTOGROUP.write_text(str(level))
+    except BlockingIOError:
+        return False
+    return True

@@ -68,7 +68,8 @@ class SeenTimes:
             if not len(seen):
                 continue
             # Rows of windows without any are not there, so each window's begin where those of the one before end.
-            lows, highs = (pick.reduceat(moments[kept], edges[seen]) for pick in (np.minimum, np.maximum))
+            present = moments[kept]
+            lows, highs = (pick.reduceat(present, edges[seen]) for pick in (np.minimum, np.maximum))
             cells = packed_cells(Extremes, Extremes.of_pairs(lows, highs))
             for start, cell in zip(self.windows.starts[seen].tolist(), cells, strict=True):
                 found.setdefault(start, {})[figure.value] = cell

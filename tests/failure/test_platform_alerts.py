@@ -108,6 +108,7 @@ def test_sink_without_a_warehouse_is_a_failing_sink_and_receipts_are_not_told_as
         assert alerts(watched, "stage_stalled", "receipts") == before
     watched.final_receipts("unstored", 1)
     comes(watched, "sink_failing", "sink", "resolved")
+    assert alerts(watched, "stage_stalled", "receipts") == before
 
 
 def test_process_killed_again_and_again_is_a_crash_loop(watched: RunningLine) -> None:
