@@ -32,11 +32,7 @@ from headrace.stream_processors.steps.window_facts import facts_text, window_fac
 from headrace.stream_processors.steps.window_known import (
     Carried,
     carried_facts,
-    labels_to_learn,
-    labels_to_read,
     learned,
-    pinned_label,
-    reference_part,
     reference_views,
     stale_labels,
 )
@@ -54,9 +50,11 @@ from headrace.stream_processors.window_index import (
     piece_key,
     unchecked_key,
 )
+from headrace.stream_processors.window_late import Late
 from headrace.stream_processors.window_law import Law, Laws, law_for
 from headrace.stream_processors.window_learned import is_learners
 from headrace.stream_processors.window_plan import Plan
+from headrace.stream_processors.window_references import References
 from headrace.stream_processors.window_silence import Silence
 from headrace.stream_processors.window_waiting import WAITING_BYTES, Waiting
 
@@ -86,7 +84,8 @@ class Closings:
         self._changed: set[tuple[Clock, PieceName]] = set()
         self._lives: dict[Clock, Lives] = {}
         self._carried: dict[Clock, Carried] = {}
-        self._references: dict[tuple[Clock, str], Part] = {}
+        self._late: dict[Clock, Late] = {}
+        self.references = References(table, plan)
         self._repeats = False
         self._files, self._schema_of = files, schema_of
         self._waits: dict[Clock, Waiting] = {}
@@ -107,32 +106,50 @@ class Closings:
                 return found
         return None
 
-    def close(self, clock: Clock, late: Mapping[int, Part], watermark: int, silence: Silence) -> None:
-        """Close the windows that the watermark has passed, and revise those that late parts came for, in order."""
-        mine = {start for known, start in self.parts if known == clock}
-        states = {start: self._state(clock, start) for start in sorted(mine)}
-        laws = {
-            start: self._law(clock, states[start].version if start in mine else self._index.held[clock][start].version)
-            for start in sorted({*self._index.open_windows(clock), *mine})
-        }
-        waiting = {start: start + law.spec.size_secs for start, law in laws.items()}
-        empty = silence.missing(waiting, self.closed_after(clock, silence.through), watermark)
-        for start in sorted({*waiting, *empty}):
-            if start in empty:
-                self._judge(clock, start, WindowState(), silence.law, None, watermark)
-            elif start in late or waiting[start] <= watermark:
-                state = states.get(start) or self._state(clock, start)
-                if self._says_enough(clock, start, state, laws[start], late.get(start)):
-                    self._judge(clock, start, state, laws[start], late.get(start), watermark)
+    def close(self, clock: Clock, late: Late, watermark: int, silence: Silence) -> None:
+        """Close the windows that the watermark has passed, and revise those whose late rows have waited, in order.
 
-    def _says_enough(self, clock: Clock, start: int, state: WindowState, law: Law, late: Part | None) -> bool:
-        """Return True unless a learner alone says something late of a window, and is not through it yet.
+        When a window closes nothing waits any longer: its verdict looks back on all that is known.
+        """
+        mine = {start for known, start in self.parts if known == clock}
+        laws = {
+            start: self._law(clock, self._version(clock, start))
+            for start in sorted({*self._index.open_windows(clock), *mine, *late.waiting})
+        }
+        self._late[clock] = late
+        for start, part in late.now.items():
+            if not is_learners(part):
+                late.waiting.add(start)
+                self.references.learn(clock, start, WindowState([part]), laws[start])
+        waiting = {start: start + laws[start].spec.size_secs for start in laws if start not in late.waiting - mine}
+        empty = silence.missing(waiting, self.closed_after(clock, silence.through), watermark)
+        revised = late.waiting | set(late.now)
+        closes = {start for start, end in waiting.items() if end <= watermark and start not in revised}
+        due = late.waiting.copy() if late.due or closes or empty else set[int]()
+        for start in sorted({*closes, *empty, *late.now, *due}):
+            if start in empty:
+                self._judge(clock, start, WindowState(), silence.law, watermark)
+                continue
+            state = self._state(clock, start)
+            if start in closes:
+                self._judge(clock, start, state, laws[start], watermark)
+            elif start in due or (start not in late.waiting and self._says_enough(clock, start, state, laws[start])):
+                self._judge(clock, start, state, laws[start], watermark, late=late.now.get(start))
+                late.waiting.discard(start)
+
+    def _version(self, clock: Clock, start: int) -> str:
+        """Return the contract that the newest of a window's parts names."""
+        if (clock, start) not in self.parts:
+            return self._index.held[clock][start].version
+        heads = sorted(map(Part.head, self.parts[clock, start].values()))
+        return next((version for _, version in reversed(heads) if version), "")
+
+    def _says_enough(self, clock: Clock, start: int, state: WindowState, law: Law) -> bool:
+        """Return True unless the learner that says something of a closed window is not through it yet.
 
         What was judged before a kill is judged again.
         """
         known = self.closed_window(clock, start)
-        if late is None or not is_learners(late):
-            return True
         if known is not None and known.offset >= self.plan.source.offset:
             return True
         rules = self._waits_of(clock).of(start)
@@ -163,7 +180,10 @@ class Closings:
             known = {slot: self._table[part_key(clock, start, slot)] for slot in live}
         return WindowState(map(Part.unpack, known.values()))
 
-    def _judge(self, clock: Clock, start: int, state: WindowState, law: Law, late: Part | None, watermark: int) -> None:
+    def _judge(
+        self, clock: Clock, start: int, state: WindowState, law: Law, watermark: int, *, late: Part | None = None
+    ) -> None:
+        """Tell a window with its verdicts; `late` is what this delta has for one that was closed before."""
         source, known = self.plan.source, self.closed_window(clock, start)
         # Closed windows are written after everything is published: what is found here needs no second telling, and what
         # stands stays. The rest of its entries are made again from what they were made of.
@@ -194,7 +214,11 @@ class Closings:
         self.plan.closed.setdefault(clock, set()).add(start)
         self.ends.setdefault(clock, {})[start] = end
         self._carried[clock] = learned(self._carried_of(clock), law.rules, state)
-        self._learn_references(clock, closed, state if late is None else WindowState([late]), law)
+        # Late rows were learned when they came.
+        if not revision:
+            self.references.learn(clock, start, state, law)
+        elif late is not None and is_learners(late):
+            self.references.learn(clock, start, WindowState([late]), law)
 
     def _step(self, clock: Clock, closed: Closed, state: WindowState, evaluated: Evaluated, law: Law) -> None:
         """Step the lives of alerts: of all rules when a window closes, later of those that waited for a learner."""
@@ -234,7 +258,10 @@ class Closings:
         names = self._index.pieces.get(clock, set()) | {name for own, name in self._pieces if own == clock}
         pieces = [self._piece(clock, name) for name in names]
         views, problems = reference_views(
-            law.compared, lambda reference: self._reference(clock, reference, closed), closed.start, closed.end
+            law.compared,
+            lambda reference: self.references.read(clock, reference, closed.start, closed.end),
+            closed.start,
+            closed.end,
         )
         known = Known(
             facts=known_facts,
@@ -275,16 +302,6 @@ class Closings:
             self._unchecked_offset, self._unchecked = data["offset"], unchecked_of(data["rules"])
         return self._unchecked
 
-    def _reference(self, clock: Clock, reference: str, closed: Closed) -> list[Part]:
-        labels = labels_to_read(reference, closed.start, closed.end - closed.start)
-        return [part for label in labels if (part := self._labelled(clock, label)) is not None]
-
-    def _labelled(self, clock: Clock, label: str) -> Part | None:
-        if (clock, label) in self._references:
-            return self._references[clock, label]
-        data = self._table.get(label_key(clock, label))
-        return None if data is None else Part.unpack(data)
-
     def _lives_of(self, clock: Clock) -> Lives:
         if clock not in self._lives:
             data = json.loads(self._table.get(clock_key("a", clock)) or b"{}")
@@ -307,29 +324,13 @@ class Closings:
         self._piece(clock, name)[closed.start] = window
         self._changed.add((clock, name))
 
-    def _learn_references(self, clock: Clock, closed: Closed, added: WindowState, law: Law) -> None:
-        references = [reference for _, reference in law.compared.values()]
-        for label in labels_to_learn(references, closed.start, closed.end - closed.start):
-            old = self._labelled(clock, label)
-            written = (clock, label) not in self._references and old is not None
-            if written and old is not None and old.offset >= self.plan.source.offset:
-                continue
-            new = replace(reference_part(added, law.compared), offset=self.plan.source.offset)
-            both = new if old is None else WindowState([old, new]).merged()
-            # Figures of another contract that do not merge are no reference any more.
-            self._references[clock, label] = new if both.unmerged else both
-
-    def pin(self, clock: Clock, name: str, part: Part) -> None:
-        """Keep a reference under a name, from now on and instead of another one of that name."""
-        self._references[clock, pinned_label(name)] = replace(part, offset=self.plan.source.offset)
-
     def forget(self, clock: Clock) -> list[tuple[int, int]]:
         """Plan what is deleted of a clock; return the ranges of windows that fall out of the ring."""
         if clock not in self.plan.closed:
             return []
         newest = max(self.plan.closed[clock])
         labels = stale_labels(self._index.labels.get(clock, ()), newest)
-        self.plan.drops += [label_key(clock, label) for label in labels if (clock, label) not in self._references]
+        self.plan.drops += [label_key(clock, label) for label in labels if (clock, label) not in self.references]
         names = {*self._index.pieces.get(clock, ()), *(name for own, name in self._changed if own == clock)}
         oldest = sorted(names)[: max(0, len(names) - MOST_PIECES)]
         self._waits_of(clock).forget_before(max((name.end for name in oldest), default=-(2**62)))
@@ -343,7 +344,7 @@ class Closings:
 
     def _forget_parts(self, clock: Clock) -> None:
         """Plan to delete the parts of closed windows that are too much: of those that rows came for longest ago."""
-        known = self._index.closed.get(clock, set()) | self.plan.closed[clock]
+        known = (self._index.closed.get(clock, set()) | self.plan.closed[clock]) - self._late[clock].waiting
         closed = [start for start in known if (clock, start) in self.parts or self._index.slots(clock, start)]
         waits, dropped = self._waits_of(clock), set[str]()
         left = {False: KEPT_BYTES, True: WAITING_BYTES}
@@ -375,8 +376,7 @@ class Closings:
         if self._unchecked is not None and self._unchecked_offset < self.plan.source.offset:
             rules = unchecked_json(self._unchecked)
             puts[unchecked_key(self.plan.dataset)] = json_bytes({"offset": self.plan.source.offset, "rules": rules})
-        for (clock, label), part in self._references.items():
-            puts[label_key(clock, label)] = part.pack()
+        self.references.write()
         # Last: a repeat finds what waited until all that follows from its verdict is written.
         for clock, waits in self._waits.items():
             if waits.changed:

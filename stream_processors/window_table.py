@@ -29,6 +29,7 @@ from headrace.stream_processors.window_index import (
     part_key,
     piece_key,
 )
+from headrace.stream_processors.window_late import LATE_BYTES, REVISE_SECS, Late
 from headrace.stream_processors.window_law import Law, Laws, SchemaNeeded, law_for
 from headrace.stream_processors.window_learned import is_learned, is_learners, learned_parts, records_seen
 from headrace.stream_processors.window_plan import Plan, Source
@@ -52,7 +53,7 @@ class Clocks:
     `high` is the greatest start of an event window seen that has begun by `seen`, the greatest publish time in seconds;
     `ahead` has the first of those that have not. By clock
     `through` is the moment up to which windows were closed, empty ones too where those are, and `quiet` how many empty
-    ones were closed last.
+    ones were closed last; `late` are closed windows whose rows wait for a revision, `late_since` since when.
     """
 
     offset: int = -1
@@ -63,6 +64,8 @@ class Clocks:
     gone: dict[str, Ranges] = field(default_factory=dict)
     through: dict[str, int] = field(default_factory=dict)
     quiet: dict[str, int] = field(default_factory=dict)
+    late: dict[str, list[int]] = field(default_factory=dict)
+    late_since: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def unpack(cls, data: bytes | None) -> "Clocks":
@@ -101,6 +104,19 @@ class Clocks:
         Records arrive before they are judged: a window of arrival is empty only if nothing is on its way.
         """
         return Silence(law, self.through.get(clock), self.quiet.get(clock, 0), clock == ARRIVAL_CLOCK and not idle)
+
+    def revises(self, clock: str) -> bool:
+        """Return True if closed windows of a clock have waited long enough for their revision."""
+        return clock in self.late_since and self.seen - self.late_since[clock] >= REVISE_SECS
+
+    def note_late(self, clock: str, waiting: Iterable[int]) -> None:
+        """Take in which closed windows of a clock wait for a revision now."""
+        if starts := sorted(waiting):
+            self.late[clock] = starts
+            self.late_since.setdefault(clock, self.seen)
+        else:
+            self.late.pop(clock, None)
+            self.late_since.pop(clock, None)
 
     def note_closed(self, clock: str, ends: Mapping[int, int], silence: Silence) -> None:
         """Take the windows in that were closed, or were before: the end of each by its start.
@@ -185,7 +201,7 @@ class WindowTable:
         source = closings.plan.source
         if is_facts(delta):
             for clock, name, part in pinned_parts(delta):
-                closings.pin((delta["dataset"], clock), name, part)
+                closings.references.pin((delta["dataset"], clock), name, part)
             receipts = files.take(delta)
             start = source.published_at // _MICROS // law.spec.size_secs * law.spec.size_secs
             part = Part(source.offset, law.version, receipts=receipts)
@@ -204,10 +220,11 @@ class WindowTable:
         clock = plan.dataset, clock_name
         if any(part.rows for part in mine.values()):
             clocks.quiet[clock_name] = silence.quiet = 0
-        late = self._put_parts(clock, mine, clocks, closings)
+        late = self._late(clock, self._put_parts(clock, mine, clocks, closings), clocks)
         watermark = clocks.watermark(clock_name, silence.law)
         if watermark is not None:
             closings.close(clock, late, watermark, silence)
+            clocks.note_late(clock_name, late.waiting)
         if ends := closings.ends.get(clock):
             clocks.note_closed(clock_name, closings.closed_after(clock, silence.through) | ends, silence)
         if silence.left_out:
@@ -215,6 +232,11 @@ class WindowTable:
         for first, end in closings.forget(clock):
             clocks.gone[clock_name] = with_range(clocks.gone.get(clock_name, []), first, end)
             clocks.through[clock_name] = max(clocks.through.get(clock_name, end), end)
+
+    def _late(self, clock: Clock, now: dict[int, Part], clocks: Clocks) -> Late:
+        waiting = set(clocks.late.get(clock[1], ()))
+        held = sum(sum(self._index.slots(clock, start).values()) for start in waiting)
+        return Late(now, waiting, clocks.revises(clock[1]) or held > LATE_BYTES)
 
     def _schema(self, schema_id: int) -> RecordSchema | None:
         if schema_id not in self.schemas:
@@ -297,7 +319,7 @@ class WindowTable:
         return sorted(found for found in wanted if found[1] and found not in laws)
 
     def due(self, now: int, laws: Laws, *, empty: bool = True) -> list[tuple[str, str]]:
-        """Return the datasets, with the contract of each, that have windows which the time (seconds) closes by itself.
+        """Return the datasets, with the contract of each, that have windows which the time (seconds) closes or revises.
 
         A window whose contract is not at hand is not due. Without `empty` those without any record do not count.
         """
@@ -308,6 +330,8 @@ class WindowTable:
             if law is None:
                 continue
             clocks.seen = max(clocks.seen, now)
+            if clocks.revises(clock[1]):
+                found[clock[0]] = clocks.version
             watermark = clocks.watermark(clock[1], law)
             if empty and watermark is not None and clocks.silence(clock[1], law).due(watermark):
                 found[clock[0]] = clocks.version

@@ -22,6 +22,7 @@ from headrace.schemas.topics import PROFILES, QUALITY_PARTITIONS, SYSTEM_TOPICS,
 from headrace.settings import Settings
 from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.sketches.tally import Tally
+from headrace.stream_processors.window_late import REVISE_SECS
 from headrace.testing.line import wait_for
 from headrace.testing.stack import EmbeddedStack
 from headrace.transport.follow import read_topic
@@ -152,41 +153,54 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
 
 def assert_every_window_once(stack: EmbeddedStack, told: list[dict[str, Any]]) -> None:
     found = {place(one): (one["rows"], one["verdicts"][0]["observed"]) for one in told}
-    assert found == folded(messages(stack, PROFILES, "profile_delta")), "windows are not those of the deltas"
+    assert found == folded(stamped(stack, PROFILES, "profile_delta")), "windows are not those of the deltas"
     assert len({json.dumps(one, default=repr) for one in told}) == len(found), "repeats of a window differ"
     assert transitions(stack) == Counter([("open", 10), ("still", 13), ("resolved", 16)])
 
 
 def messages(stack: EmbeddedStack, topic: str, name: str) -> list[dict[str, Any]]:
     """Return the committed messages of the test's dataset, repeats too, without those that nobody can read."""
+    return [one for _, one in stamped(stack, topic, name)]
+
+
+def stamped(stack: EmbeddedStack, topic: str, name: str) -> list[tuple[int, dict[str, Any]]]:
+    """Return the same with the second in which the broker took each."""
     found = []
     with closing(Registry(stack.settings)) as registry:
         for message in read_topic(stack.settings.kafka_client(), topic):
             writer = registry.text_of(schema_id_of(message.value) or 0) if len(message.value) > 20 else None
             if writer is not None:
-                found.append(read_system(name, message.value, writer))
-    return [one for one in found if one["dataset"] == DATASET]
+                found.append((message.published_at_ms // 1000, read_system(name, message.value, writer)))
+    return [(at, one) for at, one in found if one["dataset"] == DATASET]
 
 
 def place(one: dict[str, Any]) -> tuple[int, int]:
     return (int(one["start"].timestamp()) - FIRST_HOUR) // HOUR, one["revision"]
 
 
-def folded(deltas: list[dict[str, Any]]) -> dict[tuple[int, int], tuple[int, float]]:
-    """Return (hour, revision) -> (rows, missing percent), by adding up the deltas in their order, one by one."""
+def folded(deltas: list[tuple[int, dict[str, Any]]]) -> dict[tuple[int, int], tuple[int, float]]:
+    """Return (hour, revision) -> (rows, missing percent), by adding up the deltas in their order, one by one.
+
+    Hours that late rows came for are told again when another one closes, or ten seconds after the first of them.
+    """
     rows, missing, revisions = Counter[int](), Counter[int](), dict[int, int]()
     found = {}
-    newest = -1
-    for one in deltas:
+    newest, now, since, late = -1, 0, 0, set[int]()
+    for at, one in deltas:
+        now = max(now, at)
+        waited = bool(late) and now - since >= REVISE_SECS
         hours = {(entry["start"] - FIRST_HOUR) // HOUR: entry for entry in one["windows"]}
         for hour, entry in hours.items():
             rows[hour] += entry["rows"]
             missing[hour] += entry["counts"]["mass_missing"]["failed"]
             newest = max(newest, hour)
-        for hour in sorted(rows):
-            if hour < newest and (hour not in revisions or hour in hours):
-                revisions[hour] = revisions.get(hour, -1) + 1
-                found[hour, revisions[hour]] = (rows[hour], 100.0 * missing[hour] / rows[hour])
+        since = since if late else now
+        late |= hours.keys() & revisions.keys()
+        closing = {hour for hour in rows if hour < newest and hour not in revisions}
+        for hour in sorted(closing | (late if closing or waited else set())):
+            revisions[hour] = revisions.get(hour, -1) + 1
+            found[hour, revisions[hour]] = (rows[hour], 100.0 * missing[hour] / rows[hour])
+            late.discard(hour)
     return found
 
 

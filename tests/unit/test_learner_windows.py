@@ -9,6 +9,7 @@ from headrace.core.vocabulary import AlertState
 from headrace.schemas.check_rules import Bounds, CheckRule, Unit, WindowSpec
 from headrace.stream_processors import window_closing
 from headrace.stream_processors.checks.learned import LEARNED
+from headrace.stream_processors.window_late import REVISE_SECS
 from headrace.stream_processors.window_law import Law, Laws
 from headrace.testing.window_line import BASE, HOUR, MICROS, NOW, Line
 
@@ -86,8 +87,22 @@ def test_late_rows_make_the_verdict_wait_again_but_step_no_alert_twice() -> None
     line.feed(1, judged(window(0, 100), window(9, 10)))
     line.feed(2, learned((0, 100, 50)))
     line.feed(3, judged(window(0, 20)))
-    line.feed(4, learned((0, 20, 0)))
+    line.feed(3 + REVISE_SECS, judged(window(8, 1)))
+    line.feed(30, learned((0, 20, 0)))
     assert outcomes(line, 0) == ["not_checked", "fail", "not_checked", "fail"]
+    assert events(line) == [(AlertState.OPEN, 0)]
+
+
+def test_learner_that_is_through_before_late_rows_are_told_is_in_the_same_revision() -> None:
+    line = Line(LAWS)
+    line.feed(1, judged(window(0, 100), window(9, 10)))
+    line.feed(2, learned((0, 100, 50)))
+    line.feed(3, judged(window(0, 20)))
+    line.feed(4, learned((0, 20, 0)))
+    assert outcomes(line, 0) == ["not_checked", "fail"]
+    line.feed(3 + REVISE_SECS, judged(window(8, 1)))
+    assert outcomes(line, 0) == ["not_checked", "fail", "fail"]
+    assert line.told()[-1] == (0, 2, 120)
     assert events(line) == [(AlertState.OPEN, 0)]
 
 

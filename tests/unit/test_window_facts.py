@@ -21,9 +21,10 @@ from headrace.stream_processors.steps.pins import facts_values, pin_values, pinn
 from headrace.stream_processors.steps.window_facts import facts_of
 from headrace.stream_processors.steps.window_known import compared_rules
 from headrace.stream_processors.steps.window_state import FIELDS, Part
+from headrace.stream_processors.window_late import REVISE_SECS
 from headrace.stream_processors.window_law import Law, Laws, SchemaNeeded
 from headrace.stream_processors.window_silence import MOST_EMPTY
-from headrace.stream_processors.window_table import tick_of
+from headrace.stream_processors.window_table import TICK, tick_of
 from headrace.testing.window_line import BASE, HOUR, NOW, Line
 
 ARRIVAL_HOUR = (NOW - BASE) // HOUR
@@ -200,6 +201,7 @@ def test_records_that_come_for_a_window_that_was_closed_empty_revise_it() -> Non
     line.feed(2, delta(window(4)))
     line.feed(3, delta(window(2, rows=7)))
     assert not line.plans[-1].too_late
+    line.feed(3 + REVISE_SECS, delta(stage=TICK))
     assert line.told() == [(0, 0, 10), (1, 0, 0), (2, 0, 0), (3, 0, 0), (2, 1, 7)]
     assert verdicts(line, 2, "event", 1)["volume"]["outcome"] == "pass"
 

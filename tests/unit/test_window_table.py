@@ -11,6 +11,7 @@ from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.sketches.tally import Tally
 from headrace.stream_processors.steps.alert_life import Life
 from headrace.stream_processors.steps.window_known import compared_rules
+from headrace.stream_processors.window_late import LATE_BYTES, REVISE_SECS
 from headrace.stream_processors.window_law import Law, LawNeeded, Laws
 from headrace.stream_processors.window_plan import Source
 from headrace.stream_processors.window_table import TICK
@@ -56,15 +57,68 @@ def test_windows_close_in_order_when_the_watermark_passes_their_end() -> None:
     assert line.told() == [(0, 0, 10), (1, 0, 15), (2, 0, 10)]
 
 
+def wait(line: Line) -> None:
+    """Let the time pass that late rows wait for a revision."""
+    line.feed(line.plans[-1].source.offset + REVISE_SECS, delta(stage=TICK))
+
+
 def test_late_delta_revises_its_window_and_changes_no_alert() -> None:
     line = Line(LAWS)
     line.feed(1, delta(window(0), window(9)))
     line.feed(2, delta(window(0, 5, failed=5)))
+    wait(line)
     assert line.told() == [(0, 0, 10), (0, 1, 15)]
     assert [one["verdicts"][0]["outcome"] for one in line.records.values()] == ["pass", "fail"]
     assert not line.alerts
-    line.feed(3, delta(window(0, 1)))
+    line.feed(20, delta(window(0, 1)))
+    wait(line)
     assert line.told()[-1] == (0, 2, 16)
+
+
+def test_late_deltas_of_one_backfill_make_one_revision() -> None:
+    line = Line(LAWS)
+    line.feed(1, delta(window(0), window(1), window(9)))
+    for offset in range(2, 2 + REVISE_SECS):
+        line.feed(offset, delta(window(0, 1), window(1, 2)))
+        assert line.windows.due(NOW + offset, LAWS) == []
+        line.windows = line.restarted()
+    assert line.told() == [(0, 0, 10), (1, 0, 10)]
+    assert line.windows.due(NOW + 2 + REVISE_SECS, LAWS) == [("orders", "1")]
+    wait(line)
+    assert line.told()[2:] == [(0, 1, 10 + REVISE_SECS), (1, 1, 10 + 2 * REVISE_SECS)]
+    wait(line)
+    assert len(line.told()) == 4, "there is nothing more to tell"
+
+
+def test_window_that_closes_looks_back_on_revised_ones() -> None:
+    line = Line(LAWS)
+    line.feed(1, delta(window(0), window(2)))
+    line.feed(2, delta(window(0, 5)))
+    line.feed(3, delta(window(9)))
+    assert line.told() == [(0, 0, 10), (0, 1, 15), (2, 0, 10)]
+
+
+def test_parts_of_windows_that_wait_for_their_revision_are_bounded_and_never_forgotten() -> None:
+    line, deltas = Line(LAWS), REVISE_SECS - 1
+    line.feed(1, delta(window(0), window(1), window(90)))
+    for offset in range(2, 2 + deltas):
+        large = {"x": {"0": b"\x01\x01" + CHANCE.randbytes(2 * LATE_BYTES // deltas // 2)}}
+        line.feed(offset, delta(*(window(hour) | {"cells": large} for hour in (0, 1))))
+        assert not line.plans[-1].too_late
+    assert [hour for hour, revision, _ in line.told() if revision == 1] == [0, 1], "16 MiB waited, and not ten seconds"
+
+
+def test_kill_while_late_rows_wait_or_are_told_changes_nothing() -> None:
+    straight, killed = Line(LAWS), Line(LAWS)
+    told = [delta(window(0), window(1), window(9)), delta(window(0, 5)), delta(window(1, 7, 7)), delta(window(0, 2))]
+    offsets = {offset + 1: value for offset, value in enumerate(told)} | {3 + REVISE_SECS: delta(stage=TICK)}
+    for offset, value in offsets.items():
+        straight.feed(offset, value)
+        for stop in range(len(list(straight.plans[-1].entries()))):
+            killed.feed(offset, value, entries=stop)
+        killed.feed(offset, value)
+    assert straight.told()[2:] == [(0, 1, 17), (1, 1, 17)]
+    assert outcome(killed) == outcome(straight)
 
 
 def test_delta_that_comes_again_changes_nothing() -> None:
@@ -98,7 +152,8 @@ def test_window_that_rows_came_for_last_is_kept_although_newer_ones_are_closed()
     line.feed(1, delta(large(40), large(41), large(42), large(43), large(60)))
     line.feed(2, delta(large(3)))
     line.feed(3, delta(window(3, 5)))
-    assert not line.plans[-1].too_late, "an older file's window was forgotten between two of its deltas"
+    wait(line)
+    assert not line.plans[-2].too_late, "an older file's window was forgotten between two of its deltas"
     assert line.told()[-1] == (3, 1, 15)
 
 
