@@ -106,14 +106,21 @@ class LearnerProcess:
             self._follow_commands(publisher)
             unlabelled = sum(line.learner.state.waiting.count for line in self._lines.values())
             emit(QueueSeen(queue="records_without_label", depth=unlabelled))
+            # The first batch of a learner that is behind may take minutes beside a busy line: it has begun before that.
+            self._told(0)
         rows = 0
         for line in list(self._lines.values()):
             try:
-                rows += self._advance(publisher, line, now, 0.0 if rows else _POLL_SECS / len(self._lines))
+                done = self._advance(publisher, line, now, 0.0 if rows else _POLL_SECS / len(self._lines))
+                rows += done
+                self._told(done)
             except StateRefused as error:
                 self._rest(publisher, line, error)
         if not self._lines:
             self._stop.wait(_POLL_SECS)
+            self._told(0)
+
+    def _told(self, rows: int) -> None:
         self._status.update(rows=rows, lag=sum(line.lag() for line in self._lines.values()))
 
     def _advance(self, publisher: Publisher, line: LearnerLine, now: float, patience_secs: float) -> int:

@@ -68,7 +68,11 @@ class RunningLine:
             report = read_report(self.settings.paths())
             return report is not None and report["phase"] == "running"
 
-        wait_for(ready, _START_SECS, self.output)
+        try:
+            wait_for(ready, _START_SECS, self.output)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def output(self) -> str:
