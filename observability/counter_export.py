@@ -13,11 +13,10 @@ from opentelemetry.sdk.metrics.export import (
     MetricReader,
     MetricsData,
     PeriodicExportingMetricReader,
-    Sum,
 )
 
 from headrace import __version__
-from headrace.observability.counters import SCOPE, Keeper, keep, release
+from headrace.observability.counters import SCOPE, Keeper, Totals, keep, release
 from headrace.observability.endpoint import Endpoint
 from headrace.observability.events import emit, measures_of_all
 from headrace.observability.export import resource_of
@@ -40,19 +39,13 @@ class Counters:
         if endpoint_of(Signal.METRICS, os.environ):
             readers.append(PeriodicExportingMetricReader(CountedExporter(_otlp_exporter())))
         self._provider = MeterProvider(readers, resource=resource_of(stage), shutdown_on_exit=False)
-        self._keeper = Keeper(self._provider.get_meter(SCOPE, __version__), self.values, stage)
+        self._keeper = Keeper(self._provider.get_meter(SCOPE, __version__), Totals(), stage)
         keep(self._keeper)
         watch_process(stage)
 
     def values(self) -> dict[str, int]:
         """Return each counter's value, its labels added up; counters that never grew are not there."""
-        found: dict[str, int] = {}
-        data = self._here.get_metrics_data()
-        for resource in data.resource_metrics if data else ():
-            for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
-                if isinstance(metric.data, Sum) and not metric.name.endswith("_seconds_total"):
-                    found[metric.name] = int(sum(point.value for point in metric.data.data_points))
-        return found
+        return self._keeper.totals.values()
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """Return (text, content type) for Prometheus: a snapshot, made in the thread of whoever asks."""

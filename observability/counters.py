@@ -19,11 +19,32 @@ _Series = tuple[tuple[str, str], ...]
 Reading = Callable[[], float | None]
 
 
+class Totals:
+    """What each counter has grown to, its labels added up. Safe from any thread.
+
+    Status files hold it, and are written twice a second: collecting every metric for them took as long as the writing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[str, float] = {}
+
+    def grow(self, name: str, value: float) -> None:
+        """Add to a counter."""
+        with self._lock:
+            self._values[name] = self._values.get(name, 0.0) + value
+
+    def values(self) -> dict[str, int]:
+        """Return each counter's value; those that never grew are not there."""
+        with self._lock:
+            return {name: int(value) for name, value in self._values.items() if value}
+
+
 class Keeper(NamedTuple):
-    """Who keeps this process's metrics, and tells the counters' values. `stage` is the process's name."""
+    """Who keeps this process's metrics, and what its counters have grown to. `stage` is the process's name."""
 
     meter: metrics.Meter
-    values: Callable[[], dict[str, int]]
+    totals: Totals
     stage: str
 
 
@@ -67,6 +88,8 @@ def tell(measure: Measure, value: float | Reading, labels: Mapping[str, str]) ->
         labels = {name: text if name == "stage" else OTHER for name, text in labels.items()}
     if measure.kind in {Kind.GAUGE, Kind.TOTAL}:
         _board.put(measure, value, labels)
+    elif measure.kind is Kind.COUNTER and _keepers and not callable(value):
+        _keepers[-1].totals.grow(measure.name, value)
     with _making:
         grow = _grower(measure)
     grow(value, labels)
@@ -74,7 +97,7 @@ def tell(measure: Measure, value: float | Reading, labels: Mapping[str, str]) ->
 
 def current_values() -> dict[str, int]:
     """Return the values of this process's counters; empty where nobody keeps them."""
-    return _keepers[-1].values() if _keepers else {}
+    return _keepers[-1].totals.values() if _keepers else {}
 
 
 def this_stage() -> str:

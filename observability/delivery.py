@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from headrace.observability.events import emit
+from headrace.observability.pace import SPANS_LONGEST_SECS, SPANS_QUIET_SECS, Pace
 from headrace.observability.trace_events import SpansLost
 
 QUEUE_SPANS, BATCH_SPANS = 20_000, 512
-_DELAY_SECS = 2.5
 _FULL = "the queue is full"
 _LOGGER = logging.getLogger("headrace.delivery")
 
@@ -31,15 +31,14 @@ class SpanQueue:
         exporter: SpanExporter,
         *,
         most: int = QUEUE_SPANS,
-        delay_secs: float = _DELAY_SECS,
+        delay_secs: float = SPANS_QUIET_SECS,
         cause: Callable[[], str] = lambda: "the endpoint did not take them",
     ) -> None:
         self._name, self._exporter, self._cause = name, exporter, cause
-        self._most, self._delay_secs = most, delay_secs
+        self._most, self._pace = most, Pace(delay_secs, SPANS_LONGEST_SECS)
         self._waiting: deque[ReadableSpan] = deque()
         self._lock = threading.Lock()
         self._overflow = self._sending = 0
-        self._awake, self._closed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"spans-{name}", daemon=True)
         self._thread.start()
 
@@ -50,8 +49,7 @@ class SpanQueue:
                 self._waiting.popleft()
                 self._overflow += 1
             self._waiting.append(span)
-        if len(self._waiting) >= BATCH_SPANS:
-            self._awake.set()
+        self._pace.added(full=len(self._waiting) >= BATCH_SPANS)
 
     @property
     def depth(self) -> int:
@@ -60,8 +58,7 @@ class SpanQueue:
 
     def close(self, timeout_secs: float) -> None:
         """Deliver what is waiting; what is not delivered in time is counted as lost, and nobody waits for it."""
-        self._closed.set()
-        self._awake.set()
+        self._pace.close()
         deadline = time.monotonic() + timeout_secs
         self._thread.join(timeout_secs)
         if self._thread.is_alive():
@@ -78,9 +75,7 @@ class SpanQueue:
         self._tell(lost, "the process ended before they were delivered")
 
     def _work(self) -> None:
-        while not self._closed.is_set():
-            self._awake.wait(self._delay_secs)
-            self._awake.clear()
+        while self._pace.wait():
             self._deliver()
         self._deliver()
 

@@ -18,11 +18,11 @@ from headrace.observability.log_events import LogsLost
 from headrace.observability.log_lines import LogLine
 from headrace.observability.logs import Logs, configure_logs
 from headrace.observability.otlp import Signal, endpoint_of
+from headrace.observability.pace import LINES_LONGEST_SECS, LINES_QUIET_SECS, Pace
 from headrace.settings import Settings
 
 _QUEUE = 10_000
 _BATCH = 1_000
-_DELAY_SECS = 2.5
 _DELIVERY_SECS = 30.0
 _FIRST_WAIT_SECS, _MOST_WAIT_SECS = 0.5, 5.0
 _CLOSE_SECS = 2.0
@@ -34,12 +34,15 @@ class LogExport:
 
     level = logging.INFO
 
-    def __init__(self, name: str, deliver: Delivery, *, queue: int = _QUEUE, delay_secs: float = _DELAY_SECS) -> None:
-        self._name, self._deliver, self._delay_secs = name, deliver, delay_secs
+    def __init__(
+        self, name: str, deliver: Delivery, *, queue: int = _QUEUE, delay_secs: float = LINES_QUIET_SECS
+    ) -> None:
+        self._name, self._deliver = name, deliver
+        self._pace = Pace(delay_secs, LINES_LONGEST_SECS)
         self._waiting: deque[LogLine] = deque()
         self._most, self._dropped, self._sending = queue, 0, 0
         self._lock = threading.Lock()
-        self._wake, self._closing = threading.Event(), threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"logs to {name}", daemon=True)
         self._thread.start()
 
@@ -53,13 +56,12 @@ class LogExport:
                 self._dropped += 1
             self._waiting.append(line)
             full = len(self._waiting) >= _BATCH
-        if full:
-            self._wake.set()
+        self._pace.added(full=full)
 
     def close(self) -> None:
         """Deliver what is waiting, and count what cannot be."""
         self._closing.set()
-        self._wake.set()
+        self._pace.close()
         self._thread.join(_CLOSE_SECS)
         with self._lock:
             left, self._waiting = len(self._waiting) + self._sending, deque()
@@ -67,9 +69,7 @@ class LogExport:
             self._lose(left, "the process ends")
 
     def _run(self) -> None:
-        while not self._closing.is_set():
-            self._wake.wait(self._delay_secs)
-            self._wake.clear()
+        while self._pace.wait():
             self._send_all()
         self._send_all()
 
