@@ -1,5 +1,6 @@
 """Fixtures that every part's tests share."""
 
+import os
 from collections.abc import Generator, Iterator
 
 import hypothesis
@@ -12,6 +13,9 @@ from headrace.testing.stack import EmbeddedStack
 # How long one example takes says more about the machine's other work than about the code.
 hypothesis.settings.register_profile("headrace", deadline=None)
 hypothesis.settings.load_profile("headrace")
+# Where an image forbids bytecode (PYTHONDONTWRITEBYTECODE), each of the suite's 400 processes would compile headrace
+# anew: 0.3 s of CPU each, and the workers all tests. Users' processes start from bytecode, and so do the suite's.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 # What begins last runs alone at the end, so these begin first: about in the order of how long they take.
