@@ -96,7 +96,7 @@ def tell(measure: Measure, value: float | Reading, labels: Mapping[str, str]) ->
 
 
 def current_values() -> dict[str, int]:
-    """Return the values of this process's counters; empty where nobody keeps them."""
+    """Return the values of this process's counters, labels added up; empty where nobody keeps them."""
     return _keepers[-1].totals.values() if _keepers else {}
 
 

@@ -121,10 +121,10 @@ class Closings:
             if not is_learners(part):
                 late.waiting.add(start)
                 self.references.learn(clock, start, WindowState([part]), laws[start])
-        waiting = {start: start + laws[start].spec.size_secs for start in laws if start not in late.waiting - mine}
-        empty = silence.missing(waiting, self.closed_after(clock, silence.through), watermark)
+        ends = {start: start + law.spec.size_secs for start, law in laws.items()}
+        empty = silence.missing(ends, self.closed_after(clock, silence.through), watermark)
         revised = late.waiting | set(late.now)
-        closes = {start for start, end in waiting.items() if end <= watermark and start not in revised}
+        closes = {start for start, end in ends.items() if end <= watermark and start not in revised}
         due = late.waiting.copy() if late.due or closes or empty else set[int]()
         for start in sorted({*closes, *empty, *late.now, *due}):
             if start in empty:

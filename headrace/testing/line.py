@@ -70,8 +70,8 @@ class RunningLine:
 
         try:
             wait_for(ready, _START_SECS, self.output)
-        except BaseException:
-            self.stop()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
 

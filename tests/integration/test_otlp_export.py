@@ -15,6 +15,7 @@ from headrace.core.child import wait_until
 from headrace.core.identity import root_span_id, trace_id
 from headrace.observability.conventions import sent
 from headrace.observability.counter_export import Counters
+from headrace.observability.counters import current_values
 from headrace.observability.events import RowsCodedSlowly, StageFailed, emit
 from headrace.observability.export import resource_of, span_export
 from headrace.observability.log_export import process_logs
@@ -197,6 +198,6 @@ def test_metrics_that_cannot_be_sent_are_counted(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
     monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "300")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "0.2")
-    with closing(Counters("judge")) as counters:
+    with closing(Counters("judge")):
         emit(TransactionCommitted(seconds=0.2))
-        assert wait_until(lambda: counters.values().get(MetricsLost.metric, 0) >= 1, 30)
+        assert wait_until(lambda: current_values().get(MetricsLost.metric, 0) >= 1, 30)

@@ -102,7 +102,7 @@ def test_parts_of_windows_that_wait_for_their_revision_are_bounded_and_never_for
     line, deltas = Line(LAWS), REVISE_SECS - 1
     line.feed(1, delta(window(0), window(1), window(90)))
     for offset in range(2, 2 + deltas):
-        large = {"x": {"0": b"\x01\x01" + CHANCE.randbytes(2 * LATE_BYTES // deltas // 2)}}
+        large = {"x": {"0": b"\x01\x01" + CHANCE.randbytes(LATE_BYTES // deltas)}}
         line.feed(offset, delta(*(window(hour) | {"cells": large} for hour in (0, 1))))
         assert not line.plans[-1].too_late
     assert [hour for hour, revision, _ in line.told() if revision == 1] == [0, 1], "16 MiB waited, and not ten seconds"
