@@ -3,8 +3,7 @@
 import os
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -17,6 +16,7 @@ from headrace.schemas.registry import Registry
 from headrace.schemas.system import frame_system, read_system, schema_id_of
 from headrace.schemas.topics import PROFILES, QUALITY_PARTITIONS, SYSTEM_TOPICS, WINDOWS
 from headrace.settings import Settings
+from headrace.stream_processors.window_late import REVISE_SECS
 from headrace.transport.follow import read_topic
 from headrace.transport.kafka import Topics, TransactionalWriter
 
@@ -73,13 +73,20 @@ class Deltas:
 
 def published(settings: Settings, topic: str, name: str, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
     """Return the committed messages of some datasets, repeats too; what is no message of ours is left out."""
+    return [one for _, one in stamped(settings, topic, name, wanted)]
+
+
+def stamped(
+    settings: Settings, topic: str, name: str, wanted: Callable[[str], bool]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Return the same with the second in which the broker took each."""
     found = []
     with closing(Registry(settings)) as registry:
         for message in read_topic(settings.kafka_client(), topic):
             writer = registry.text_of(schema_id_of(message.value) or 0) if len(message.value) > _LEAST_BYTES else None
             if writer is not None:
-                found.append(read_system(name, message.value, writer))
-    return [one for one in found if wanted(one["dataset"])]
+                found.append((message.published_at_ms // 1000, read_system(name, message.value, writer)))
+    return [(at, one) for at, one in found if wanted(one["dataset"])]
 
 
 def windows_told(settings: Settings, dataset: str, clock: str = "event") -> dict[tuple[int, int], list[dict[str, Any]]]:
@@ -91,17 +98,25 @@ def windows_told(settings: Settings, dataset: str, clock: str = "event") -> dict
     return found
 
 
-def folded(deltas: Sequence[Sequence[dict[str, Any]]]) -> dict[tuple[int, int], int]:
-    """Return rows by start and revision, by adding up deltas of windows in their order, one by one."""
-    rows, revisions, found = Counter[int](), dict[int, int](), dict[tuple[int, int], int]()
-    newest = min((one["start"] for windows in deltas for one in windows), default=0)
-    for windows in deltas:
-        for one in windows:
-            rows[one["start"]] += one["rows"]
+def folded(deltas: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[tuple[int, int], list[dict[str, Any]]]:
+    """Return what is in each telling of a window of event time, by its start and revision.
+
+    It puts together stamped deltas in their order, one by one. Windows that late rows came for are told again when
+    another one closes, or ten seconds after the first of them.
+    """
+    held, revisions, found = dict[int, list[dict[str, Any]]](), dict[int, int](), {}
+    newest, now, since, late = 0, 0, 0, set[int]()
+    for at, delta in deltas:
+        now = max(now, at)
+        waited = bool(late) and now - since >= REVISE_SECS
+        since = since if late else now
+        for one in delta["windows"]:
+            held.setdefault(one["start"], []).append(one)
             newest = max(newest, one["start"])
-        here = {one["start"] for one in windows}
-        for start in sorted(rows):
-            if start < newest and (start not in revisions or start in here):
-                revisions[start] = revisions.get(start, -1) + 1
-                found[start, revisions[start]] = rows[start]
+            late |= {one["start"]} & revisions.keys()
+        closing = {start for start in held if start < newest and start not in revisions}
+        for start in sorted(closing | (late if closing or waited else set())):
+            revisions[start] = revisions.get(start, -1) + 1
+            found[start, revisions[start]] = held[start].copy()
+            late.discard(start)
     return found

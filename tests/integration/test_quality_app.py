@@ -1,10 +1,7 @@
 """The Faust app against real Kafka, killed at seeded moments: one alert for each bad file, and every window once."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing
 from typing import Any
@@ -13,19 +10,17 @@ import pytest
 
 from headrace.cli.alerts import published_alerts
 from headrace.core.identity import stable_slot
-from headrace.observability.status import read_stage
 from headrace.schemas.contract import parse_contract
 from headrace.schemas.contract_store import ContractStore
 from headrace.schemas.registry import Registry
-from headrace.schemas.system import frame_system, read_system, schema_id_of
+from headrace.schemas.system import frame_system
 from headrace.schemas.topics import PROFILES, QUALITY_PARTITIONS, SYSTEM_TOPICS, WINDOWS
 from headrace.settings import Settings
 from headrace.stream_processors.sketches.registry import pack_cell
 from headrace.stream_processors.sketches.tally import Tally
-from headrace.stream_processors.window_late import REVISE_SECS
 from headrace.testing.line import wait_for
+from headrace.testing.quality_members import end, folded, lag_of, published, stamped, start_member
 from headrace.testing.stack import EmbeddedStack
-from headrace.transport.follow import read_topic
 from headrace.transport.kafka import Topics, TransactionalWriter
 
 pytestmark = pytest.mark.stack
@@ -56,17 +51,6 @@ schema:
         quality:
           - {{id: mass_missing, metric: nullValues, mustBeLessOrEqualTo: 10, unit: percent}}
 """)
-
-
-def start_app(stack: EmbeddedStack) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"HEADRACE_HOME": str(stack.settings.home)}
-    command = [sys.executable, "-m", "headrace.stream_processors.quality_app"]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-
-
-def end(app: subprocess.Popen[bytes]) -> None:
-    app.kill()
-    app.wait()
 
 
 def window(hour: int, rows: int, missing: int) -> dict[str, Any]:
@@ -121,7 +105,7 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
         writer.write(PROFILES, [framed], partition=partition, key=DATASET.encode())
         writer.commit() if commit else writer.abort()
 
-    app = start_app(stack)
+    app = start_member(settings, 0)
     bad, alerted = set[str](), 0
     try:
         for number in range(FILES):
@@ -137,10 +121,10 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
                 wait_for_alerts(stack, alerted + 1)
                 end(app)
                 alerted = len(ours(stack))
-                app = start_app(stack)
+                app = start_member(settings, 0)
         wait_for_alerts(stack, len(bad))
-        wait_for(lambda: lag(stack) == 0, 60.0, lambda: f"lag 0, it is {lag(stack)}", 0.2)
-        told = messages(stack, WINDOWS, "window")
+        wait_for(lambda: lag_of(settings, 0) == 0, 60.0, lambda: f"lag 0, it is {lag_of(settings, 0)}", 0.2)
+        told = published(settings, WINDOWS, "window", is_ours)
         app.terminate()
         assert app.wait(timeout=30) == 0
     finally:
@@ -153,55 +137,24 @@ def test_quality_app_alerts_once_for_each_bad_file_over_kills_and_aborted_transa
 
 def assert_every_window_once(stack: EmbeddedStack, told: list[dict[str, Any]]) -> None:
     found = {place(one): (one["rows"], one["verdicts"][0]["observed"]) for one in told}
-    assert found == folded(stamped(stack, PROFILES, "profile_delta")), "windows are not those of the deltas"
+    wanted = folded(stamped(stack.settings, PROFILES, "profile_delta", is_ours))
+    assert found == {at: figures(parts) for at, parts in wanted.items()}, "windows are not those of the deltas"
     assert len({json.dumps(one, default=repr) for one in told}) == len(found), "repeats of a window differ"
     assert transitions(stack) == Counter([("open", 10), ("still", 13), ("resolved", 16)])
 
 
-def messages(stack: EmbeddedStack, topic: str, name: str) -> list[dict[str, Any]]:
-    """Return the committed messages of the test's dataset, repeats too, without those that nobody can read."""
-    return [one for _, one in stamped(stack, topic, name)]
-
-
-def stamped(stack: EmbeddedStack, topic: str, name: str) -> list[tuple[int, dict[str, Any]]]:
-    """Return the same with the second in which the broker took each."""
-    found = []
-    with closing(Registry(stack.settings)) as registry:
-        for message in read_topic(stack.settings.kafka_client(), topic):
-            writer = registry.text_of(schema_id_of(message.value) or 0) if len(message.value) > 20 else None
-            if writer is not None:
-                found.append((message.published_at_ms // 1000, read_system(name, message.value, writer)))
-    return [(at, one) for at, one in found if one["dataset"] == DATASET]
+def is_ours(dataset: str) -> bool:
+    return dataset == DATASET
 
 
 def place(one: dict[str, Any]) -> tuple[int, int]:
-    return (int(one["start"].timestamp()) - FIRST_HOUR) // HOUR, one["revision"]
+    return int(one["start"].timestamp()), one["revision"]
 
 
-def folded(deltas: list[tuple[int, dict[str, Any]]]) -> dict[tuple[int, int], tuple[int, float]]:
-    """Return (hour, revision) -> (rows, missing percent), by adding up the deltas in their order, one by one.
-
-    Hours that late rows came for are told again when another one closes, or ten seconds after the first of them.
-    """
-    rows, missing, revisions = Counter[int](), Counter[int](), dict[int, int]()
-    found = {}
-    newest, now, since, late = -1, 0, 0, set[int]()
-    for at, one in deltas:
-        now = max(now, at)
-        waited = bool(late) and now - since >= REVISE_SECS
-        hours = {(entry["start"] - FIRST_HOUR) // HOUR: entry for entry in one["windows"]}
-        for hour, entry in hours.items():
-            rows[hour] += entry["rows"]
-            missing[hour] += entry["counts"]["mass_missing"]["failed"]
-            newest = max(newest, hour)
-        since = since if late else now
-        late |= hours.keys() & revisions.keys()
-        closing = {hour for hour in rows if hour < newest and hour not in revisions}
-        for hour in sorted(closing | (late if closing or waited else set())):
-            revisions[hour] = revisions.get(hour, -1) + 1
-            found[hour, revisions[hour]] = (rows[hour], 100.0 * missing[hour] / rows[hour])
-            late.discard(hour)
-    return found
+def figures(parts: list[dict[str, Any]]) -> tuple[int, float]:
+    """Return rows and missing percent of what was put together."""
+    rows = sum(one["rows"] for one in parts)
+    return rows, 100.0 * sum(one["counts"]["mass_missing"]["failed"] for one in parts) / rows
 
 
 def transitions(stack: EmbeddedStack) -> Counter[tuple[str, int]]:
@@ -215,11 +168,6 @@ def unreadable(stack: EmbeddedStack) -> set[int]:
     """Return the offsets of the messages that the app told it cannot read."""
     lines = map(json.loads, (stack.settings.paths().logs / "quality.log").read_text().splitlines())
     return {line["offset"] for line in lines if line["message"] == "profile delta unreadable"}
-
-
-def lag(stack: EmbeddedStack) -> int:
-    told = read_stage(stack.settings.paths(), "quality")
-    return -1 if told is None else told["lag"]
 
 
 def wait_for_alerts(stack: EmbeddedStack, count: int) -> None:

@@ -1,8 +1,10 @@
 """Several quality apps share the partitions: one leaves, one dies, one comes back, and every window counts once."""
 
+import itertools
 import json
 import random
 import signal
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,12 @@ from headrace.core.identity import stable_slot
 from headrace.schemas.check_rules import WindowSpec
 from headrace.schemas.contract import Contract, parse_contract
 from headrace.schemas.record import FieldType, RecordField
-from headrace.schemas.topics import QUALITY_PARTITIONS
+from headrace.schemas.topics import PROFILES, QUALITY_PARTITIONS
 from headrace.settings import Settings
 from headrace.stream_processors.steps.delta_parts import window_parts
 from headrace.stream_processors.steps.window_profile import Origin, window_deltas
 from headrace.testing.line import wait_for
-from headrace.testing.quality_members import HOUR, Deltas, end, folded, lag_of, start_member, windows_told
+from headrace.testing.quality_members import HOUR, Deltas, end, folded, lag_of, stamped, start_member, windows_told
 from headrace.testing.stack import EmbeddedStack
 
 pytestmark = pytest.mark.stack
@@ -85,14 +87,29 @@ class Members:
         wait_for(lambda: all(lag_of(settings, slot) == 0 for slot in slots), 90, lambda: behind(settings, *slots), 0.3)
 
     def wait_for_windows(self) -> None:
-        """Wait until every window that is to be is there."""
-        wanted = {name: folded(self.fed[name]) for name in self.names}
+        """Wait until every window that was closed is told with all its rows."""
+        settings = self.settings
         wait_for(
-            lambda: all(wanted[name].keys() <= windows_told(self.settings, name).keys() for name in self.names),
+            lambda: all(rows_told(settings, name) == rows_closed(self.fed[name]) for name in self.names),
             240,
-            lambda: f"all windows; {[len(windows_told(self.settings, name)) for name in self.names]}",
+            lambda: f"all rows; {[(rows_told(settings, name), rows_closed(self.fed[name])) for name in self.names]}",
             2.0,
         )
+
+
+def rows_closed(fed: list[list[dict[str, Any]]]) -> dict[int, int]:
+    """Return the rows of every window but the newest, which stays open."""
+    rows = Counter[int]()
+    for one in itertools.chain.from_iterable(fed):
+        rows[one["start"]] += one["rows"]
+    del rows[max(rows)]
+    return dict(rows)
+
+
+def rows_told(settings: Settings, name: str) -> dict[int, int]:
+    """Return the rows that the newest revision of every window tells."""
+    told = windows_told(settings, name)
+    return {start: told[start, revision][0]["rows"] for start, revision in sorted(told)}
 
 
 @pytest.mark.timeout(480)
@@ -120,7 +137,9 @@ def test_members_that_leave_and_die_and_come_back_count_every_window_once(stack:
             end(app)
     for name in members.names:
         told = windows_told(stack.settings, name)
-        assert {place: repeats[0]["rows"] for place, repeats in told.items()} == folded(members.fed[name])
+        deltas = stamped(stack.settings, PROFILES, "profile_delta", {name}.__contains__)
+        wanted = {place: sum(one["rows"] for one in parts) for place, parts in folded(deltas).items()}
+        assert {place: repeats[0]["rows"] for place, repeats in told.items()} == wanted
         for repeats in told.values():
             assert len({json.dumps(one, default=repr) for one in repeats}) == 1, "repeats of a window differ"
 
