@@ -1,4 +1,4 @@
-"""The contracts of the quality bench: flights without any check, as shipped, and with every built-in check of records."""
+"""The contracts of the quality bench: flights without any check, as shipped, and with every check of records."""
 
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def bare() -> str:
 
 
 def with_all_checks() -> str:
-    """Return it with every built-in check of records; raises AssertionError if one is missing.
+    """Return it with every check of records; raises AssertionError if one is missing.
 
     Checks of what a learner finds have no work but the learner's: `make bench` measures that too.
     """
@@ -90,7 +90,7 @@ def with_all_checks() -> str:
 
 
 CONTRACTS = {"bare": bare, "shipped": shipped, "all_checks": with_all_checks}
-"""How much is asked of flights: single records alone; what ships, with windows of days; every built-in check of records."""
+"""How much is asked of flights: single records alone; what ships, with windows of days; every check of records."""
 
 
 def with_contract(home: Path, name: str) -> Path:
