@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -71,22 +71,18 @@ def check(dataset: str, *, file: Path | None, clock: str | None, since: str, eve
     require_services(settings, "warehouse")
     with Warehouse(settings, person=True, session=True) as warehouse, _versions(settings, law) as versions:
         look = partial(_longer, size_secs=size_secs) if size_secs else _from_rows
-        judgements, files, unseen, source = look(warehouse, contract, versions, span, start)
+        looked = look(warehouse, contract, versions, span, start)
     if size_secs:
         # Rules about one record have no state: of those nothing is said here.
         contract = replace(contract, rules=())
     # A contract that is being written cannot show what the one in force hides.
     masked = {field.name for field in (*law.fields, *contract.fields) if field.personal}
     if as_json:
-        click.echo(
-            json.dumps(
-                _document(contract, span, judgements, files, unseen, masked, source), ensure_ascii=False, indent=2
-            )
-        )
+        click.echo(json.dumps(_document(contract, span, looked, masked), ensure_ascii=False, indent=2))
     else:
-        for line in _lines(contract, span, judgements, files, unseen, masked, source):
+        for line in _lines(contract, span, looked, masked):
             click.echo(line)
-    if breaches(contract, judgements, files):
+    if breaches(contract, looked.judgements, looked.files):
         raise SystemExit(1)
 
 
@@ -101,23 +97,34 @@ def _length_of(every: str, contract: Contract, span: Span) -> int:
     return size_secs
 
 
-_Looked = tuple[list[Judgement], list[FileRules], dict[str, str], Source]
+@dataclass(frozen=True)
+class Looked:
+    """What was found: verdicts on windows or files, rules about one record by file, and why some have no answer.
+
+    `unreadable` are the rows that readers put aside: no contract has judged them.
+    """
+
+    judgements: list[Judgement]
+    source: Source
+    files: list[FileRules] = field(default_factory=list)
+    unseen: dict[str, str] = field(default_factory=dict)
+    unreadable: int = 0
 
 
-def _from_rows(warehouse: Warehouse, contract: Contract, versions: "_Versions", span: Span, start: int) -> _Looked:
+def _from_rows(warehouse: Warehouse, contract: Contract, versions: "_Versions", span: Span, start: int) -> Looked:
     source = all_rows(warehouse, contract.dataset, versions.schema)
     stored = WarehouseVerdicts(warehouse, contract, versions, time.time(), source)
     judgements = stored.judgements(span, start)
     files, unseen = stored.files()
-    return judgements, files, unseen, source
+    return Looked(judgements, source, files, unseen, sum(stored.unreadable().values()))
 
 
 def _longer(
     warehouse: Warehouse, contract: Contract, versions: "_Versions", span: Span, start: int, *, size_secs: int
-) -> _Looked:
+) -> Looked:
     kept = list(kept_windows(warehouse, contract.dataset, span.value, owners_needed(contract.checks)))
     found = longer_judgements(contract, versions, span.value, kept, size_secs)
-    return [one for one in found if one.start >= start], [], {}, stored_alone(contract.dataset)
+    return Looked([one for one in found if one.start >= start], stored_alone(contract.dataset))
 
 
 class _Versions:
@@ -162,31 +169,24 @@ def breaches(contract: Contract, judgements: Sequence[Judgement], files: Sequenc
     return sorted(failed | {rule for one in files for rule in one.failed_stored if rule in critical})
 
 
-def _document(
-    contract: Contract,
-    span: Span,
-    judgements: Sequence[Judgement],
-    files: Sequence[FileRules],
-    unseen: dict[str, str],
-    masked: Collection[str],
-    source: Source,
-) -> dict[str, Any]:
-    standings = _standings(contract, judgements)
+def _document(contract: Contract, span: Span, looked: Looked, masked: Collection[str]) -> dict[str, Any]:
+    standings = _standings(contract, looked.judgements)
     return {
         "dataset": contract.dataset,
         "contract_version": contract.version,
         "clock": span.value,
-        "failed_critical": breaches(contract, judgements, files),
-        "refused_rows": source.refused,
-        "refused_rows_left_out": source.left_out,
+        "failed_critical": breaches(contract, looked.judgements, looked.files),
+        "refused_rows": looked.source.refused,
+        "refused_rows_left_out": looked.source.left_out,
+        "unreadable_rows": looked.unreadable,
         "windows": [
             {"start": one.start, "end": one.end, "file": one.file, "rows": one.rows}
             | standing
             | {"verdicts": [_verdict_json(given, masked) for given in one.verdicts]}
-            for one, standing in zip(judgements, standings, strict=True)
+            for one, standing in zip(looked.judgements, standings, strict=True)
         ],
-        "files": [vars(one) | {"failed": one.failed} for one in files],
-        "rules_not_checked": unseen,
+        "files": [vars(one) | {"failed": one.failed} for one in looked.files],
+        "rules_not_checked": looked.unseen,
     }
 
 
@@ -194,32 +194,27 @@ def _verdict_json(given: Given, masked: Collection[str]) -> dict[str, Any]:
     return verdict_record(given.judged, given.demand, masked) | {"basis": given.basis, "differs": given.differs}
 
 
-def _lines(
-    contract: Contract,
-    span: Span,
-    judgements: Sequence[Judgement],
-    files: Sequence[FileRules],
-    unseen: dict[str, str],
-    masked: Collection[str],
-    source: Source,
-) -> Iterator[str]:
+def _lines(contract: Contract, span: Span, looked: Looked, masked: Collection[str]) -> Iterator[str]:
+    judgements, files = looked.judgements, looked.files
     size_secs = judgements[0].end - judgements[0].start if judgements else contract.window.size_secs
     what = "file" if span is Span.FILE else f"window of {spoken_duration(size_secs)} by {span} time"
     if len(judgements) != 1:
         what = what.replace("file", "files", 1) if span is Span.FILE else what.replace("window", "windows", 1)
     rows = sum(one.rows for one in judgements)
-    counted = f"{len(judgements):,} {what}, {rows:,} rows{_refused(source)}"
+    counted = f"{len(judgements):,} {what}, {rows:,} rows{_refused(looked.source)}"
     yield f"{contract.dataset}, contract {contract.version}: {counted}"
     if judgements:
         yield f"  {'newest' if len(judgements) > 1 else 'it has'}: {said(_standings(contract, judgements)[-1])}"
     if len(judgements) == MOST_SPANS:
         yield f"  only the newest {MOST_SPANS:,} were looked at"
+    if looked.unreadable:
+        yield f"  {_unreadable(contract, looked.unreadable)}"
     for place, rule in enumerate(contract.checks):
         found = [(one, one.verdicts[place]) for one in judgements]
         if found:
             yield from _check_lines(rule.severity, found, masked)
     for demand in contract.rules:
-        yield _rule_line(demand.id, demand.severity, files, unseen.get(demand.id, ""))
+        yield _rule_line(demand.id, demand.severity, files, looked.unseen.get(demand.id, ""))
     held, others = sum(one.quarantined for one in files), sum(one.by_others for one in files)
     if held + others:
         told = f", {others:,} of them by another version, of which these rules say nothing" if others else ""
@@ -235,6 +230,12 @@ def _refused(source: Source) -> str:
     told = f", {source.refused:,} of them in quarantine" if source.refused else ""
     left = f"; {source.left_out:,} rows in quarantine are in no figure: too many, too large, or unknown schemas"
     return told + (left if source.left_out else "")
+
+
+def _unreadable(contract: Contract, rows: int) -> str:
+    told = f"beside them {rows:,} rows that no reader could read: they are in no window and in no score"
+    judged = any(rule.check == "parse_errors" for rule in contract.checks)
+    return told if judged else f"{told}; the check parse_errors sets a bound for them"
 
 
 def _check_lines(

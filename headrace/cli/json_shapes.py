@@ -245,6 +245,7 @@ def _check() -> Shape:
         "failed_critical": Shape("array", "Ids of critical demands that are not met.", each=Shape("text")),
         "refused_rows": Shape("number", "Rows of quarantine among those that were looked at."),
         "refused_rows_left_out": Shape("number", "Rows of quarantine that are in no figure."),
+        "unreadable_rows": Shape("number", "Rows that readers put aside: no check but parse_errors speaks of them."),
         "windows": Shape("array", "The windows, or files.", each=Shape("object", keys=window)),
         "files": Shape("array", "Rules about one record, by file.", each=of_type(_FileRules)),
         "rules_not_checked": Shape("object", "Why, by the rule's id.", each=Shape("text")),

@@ -38,3 +38,9 @@ def test_check_tells_what_a_contract_would_say_of_the_stored_rows(line: RunningL
     assert "1 file, 40 rows" in by_file.stdout
     other = line.headrace("check", "cities", "--contract", str(stricter), check=False)
     assert other.returncode != 0
+    damaged = tmp_path / "damaged.csv"
+    damaged.write_text("name,inhabitants,note\ntown 41,4100,x\n" + "a,b,c,d\n" * 2)
+    line.headrace("drop", str(damaged), "--dataset", "towns", "--wait", check=False)
+    told = line.headrace("check", "towns").stdout
+    assert "41 rows" in told
+    assert "beside them 2 rows that no reader could read" in told

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import click
 
-from headrace.cli.check import _document, _lines, breaches
+from headrace.cli.check import Looked, _document, _lines, breaches
 from headrace.core.vocabulary import Severity
 from headrace.schemas.check_rules import Bounds, CheckRule, Unit
 from headrace.schemas.rules import Required, Rule
@@ -30,9 +30,15 @@ def window(day: int, share: float | None, severity: Severity = Severity.CRITICAL
 
 
 def lines(
-    judgements: list[Judgement], files: list[FileRules], masked: frozenset[str] = frozenset(), refused: int = 0
+    judgements: list[Judgement],
+    files: list[FileRules],
+    masked: frozenset[str] = frozenset(),
+    *,
+    refused: int = 0,
+    unreadable: int = 0,
 ) -> str:
-    return click.unstyle("\n".join(_lines(CONTRACT, Span.EVENT, judgements, files, {}, masked, Source("", refused))))
+    looked = Looked(judgements, Source("", refused), files, unreadable=unreadable)
+    return click.unstyle("\n".join(_lines(CONTRACT, Span.EVENT, looked, masked)))
 
 
 def test_a_check_is_told_once_with_how_often_it_fails_and_its_worst_window() -> None:
@@ -44,7 +50,7 @@ def test_a_check_is_told_once_with_how_often_it_fails_and_its_worst_window() -> 
 
 def test_values_of_a_personal_field_are_not_shown() -> None:
     judgements, masked = [window(0, 1.0), window(1, 9.0)], frozenset({"tailnum"})
-    document = _document(CONTRACT, Span.EVENT, judgements, [], {}, masked, Source(""))
+    document = _document(CONTRACT, Span.EVENT, Looked(judgements, Source("")), masked)
     assert "N123" not in lines(judgements, [], masked) + str(document)
 
 
@@ -65,3 +71,9 @@ def test_rows_in_quarantine_are_told_apart_from_stored_ones() -> None:
 
 def test_refused_rows_are_named_among_the_rows_that_checks_of_many_records_speak_of() -> None:
     assert "1 window of P1D by event time, 100 rows, 4 of them in quarantine" in lines([window(0, 1.0)], [], refused=4)
+
+
+def test_rows_that_nobody_could_read_are_told_beside_a_score_that_knows_nothing_of_them() -> None:
+    told = lines([window(0, 1.0)], [], unreadable=20)
+    assert "beside them 20 rows that no reader could read: they are in no window and in no score; the check" in told
+    assert "no reader" not in lines([window(0, 1.0)], [])
