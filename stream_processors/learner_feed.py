@@ -186,6 +186,7 @@ class RecordSlice:
             stop = start + len(part.predictions)
             chosen = lacks[start:stop].tolist()
             part.predictions = [one for one, lack in zip(part.predictions, chosen, strict=True) if lack]
+            part.learned = list(compress(part.learned, chosen))
             part.reasons = [one for one, lack in zip(part.reasons, chosen, strict=True) if lack] if part.reasons else []
             kept += [part] if part.predictions else []
             start = stop
@@ -200,9 +201,10 @@ class RecordSlice:
         for x, weight, key, start in records:
             champion = learner.champion
             if not parts or (parts[-1].model, parts[-1].generation) != (champion.name, champion.generation):
-                parts.append(Part(champion.name, champion.generation, learner.state.rows))
+                parts.append(Part(champion.name, champion.generation))
             if self.spec.explain:
                 parts[-1].reasons.append(tuple(champion.estimator.explain(x, self.spec.explain)))
+            parts[-1].learned.append(learner.state.rows)
             case = Case(x, learner.guess(x), weight, self.at // 1_000, start, told=found.quiet)
             parts[-1].predictions.append(case.guesses[champion.name])
             label = None if key is None else waiting.record(key, case)
@@ -284,7 +286,7 @@ class WindowSlice:
         _parts, turns = learner.take(Rows([{}], [value], [1.0]))
         size = micros(self.window["end"]) - self._start
         champion = learner.champion
-        part = Part(champion.name, champion.generation, learner.state.rows, [champion.estimator.predict({})])
+        part = Part(champion.name, champion.generation, [learner.state.rows], [champion.estimator.predict({})])
         about = [self._start + size * step for step in range(1, self.spec.horizon + 1)]
         published.append((forecast_frame(self.spec, part, about), b""))
         return turns

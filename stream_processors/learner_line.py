@@ -23,6 +23,7 @@ from headrace.schemas.topics import QUALITY_PARTITIONS, VALID, WINDOWS, data_top
 from headrace.stream_processors.checks.learned import asked_learners
 from headrace.stream_processors.learner_feed import Feed
 from headrace.stream_processors.snapshots import Snapshot, SnapshotRefused, Snapshots, snapshot_name
+from headrace.stream_processors.steps.batch_pace import BatchPace
 from headrace.stream_processors.steps.contenders import Turn
 from headrace.stream_processors.steps.label_join import ReadTimes
 from headrace.stream_processors.steps.learn import Learner
@@ -30,7 +31,6 @@ from headrace.stream_processors.steps.learner_findings import Findings
 from headrace.stream_processors.steps.learner_records import event_value, metric_values
 from headrace.transport.partition_reader import PartitionReader, Place, Run
 
-BATCH_ROWS = 20_000
 _LOOK_SECS = 2.0
 _IDLE_SECS = 2.0
 
@@ -90,6 +90,7 @@ class LearnerLine:
         self._looked_at = -_LOOK_SECS
         self._worked_at = 0.0
         self._since_snapshot = 0
+        self._pace = BatchPace()
 
     def open(self, found: Snapshots) -> None:
         """Go on from the newest snapshot that can be read; without any, begin with what the topics still hold."""
@@ -136,10 +137,11 @@ class LearnerLine:
         """Return the contract that it goes by."""
         return self._law.version
 
-    def step(self, limit: int, timeout_secs: float) -> Outputs:
+    def step(self, timeout_secs: float) -> Outputs:
         """Read, predict and learn one batch; nothing is published yet."""
         out = Outputs(findings=Findings(self._watched))
-        poll = self.reader.poll(limit, timeout_secs)
+        poll = self.reader.poll(self._pace.rows, timeout_secs)
+        started = time.monotonic()
         for place in poll.lost:
             self._pass_over_gap(place)
         for run in poll.runs:
@@ -156,6 +158,7 @@ class LearnerLine:
             self.positions[place] = max(end, self.positions.get(place, 0))
         if poll.runs:
             self._worked_at = time.monotonic()
+            self._pace.took(sum(len(run.messages) for run in poll.runs), self._worked_at - started)
         out.snapshot = out.snapshot or self._snapshot_due()
         # What is snapshotted is the state at the end of the step, whenever in it a model was changed.
         name = snapshot_name(self.spec, self.learner.state)

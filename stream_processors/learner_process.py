@@ -22,10 +22,11 @@ from headrace.settings import Settings
 from headrace.stream_processors.learner import STAGE
 from headrace.stream_processors.learner_commands import Commands, follow, refusal
 from headrace.stream_processors.learner_feed import Feed
-from headrace.stream_processors.learner_line import BATCH_ROWS, LearnerLine, Outputs
+from headrace.stream_processors.learner_line import LearnerLine, Outputs
 from headrace.stream_processors.learner_models import make_learner, packages_of
 from headrace.stream_processors.learner_output import Publisher
 from headrace.stream_processors.snapshots import Snapshots
+from headrace.stream_processors.steps.batch_pace import MOST_ROWS
 from headrace.stream_processors.steps.contenders import Turn
 from headrace.stream_processors.steps.learner_records import event_value
 from headrace.stream_processors.steps.model_state import StateRefused
@@ -129,7 +130,7 @@ class LearnerProcess:
         if not line.began:
             publisher.begin(line)
         started = time.monotonic()
-        out = line.step(BATCH_ROWS, patience_secs)
+        out = line.step(patience_secs)
         publisher.publish(line, out)
         if out.rows:
             emit(BatchDone(rows=out.rows, size=out.size, seconds=time.monotonic() - started))
@@ -186,7 +187,7 @@ class LearnerProcess:
     def _open(self, spec: LearnerSpec, law: Contract) -> LearnerLine:
         # A learner reads much slower than it is sent: queues for a tenth of a second would be too long already.
         queues = {
-            "queued.min.messages": BATCH_ROWS,
+            "queued.min.messages": MOST_ROWS,
             "queued.max.messages.kbytes": 4_096,
             "max.partition.fetch.bytes": 1_048_576,
             "fetch.max.bytes": 2_097_152,

@@ -8,6 +8,7 @@ records (`LearnerSpec.tick`).
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Final
 
 from headrace.schemas.expression import Kind
@@ -63,7 +64,7 @@ class Rows:
 
 @dataclass
 class Part:
-    """Predictions of neighbouring records by one champion, which had learned `learned` labelled records before.
+    """Predictions of neighbouring records by one champion; `learned` are the labelled records learned before each.
 
     `reasons` are empty where the learner asks for none, `flags` (anomalous or not, None: no telling yet) where the task
     has none.
@@ -71,7 +72,7 @@ class Part:
 
     model: str
     generation: int
-    learned: int
+    learned: list[int] = field(default_factory=list)
     predictions: list[Any] = field(default_factory=list)
     reasons: list[tuple[Effect, ...]] = field(default_factory=list)
     flags: list[bool | None] = field(default_factory=list)
@@ -134,7 +135,7 @@ class Learner:
         start = 0
         while start < len(rows):
             stop = self._stop(rows.ys, start)
-            part = Part(self.champion.name, self.champion.generation, self.state.rows)
+            part = Part(self.champion.name, self.champion.generation, self._learned_before(rows.ys[start:stop]))
             if self.spec.explain:
                 self._walk_explained(rows[start:stop], part)
             else:
@@ -193,6 +194,12 @@ class Learner:
             more = ys[stop : stop + missing]
             stop, missing = stop + len(more), more.count(None)
         return min(len(ys), stop)
+
+    def _learned_before(self, ys: Sequence[Label | None]) -> list[int]:
+        """Return how many records are learned before each of the next ones."""
+        if not self._judged or None not in ys:
+            return list(range(self.state.rows, self.state.rows + len(ys)))
+        return [self.state.rows + learned for learned in accumulate((y is not None for y in ys[:-1]), initial=0)]
 
     def _walk(self, part: Rows) -> list[Any]:
         if self._judged and None in part.ys:

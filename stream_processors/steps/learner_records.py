@@ -52,6 +52,7 @@ def predictions_frame(
     lengths = [len(part.predictions) for part in found]
     columns = [_columns(spec, part) for part in found]
     values: dict[str, Sequence[Any]] = {"_file": files, "_row": rows, "chance": chances}
+    values["learned"] = [learned for part in found for learned in part.learned]
     for name in dict.fromkeys(name for one in columns for name in one):
         values[name] = [
             value
@@ -65,7 +66,7 @@ def forecast_frame(spec: LearnerSpec, part: Part, about: Sequence[int]) -> pl.Da
     """Return a forecast as the frame of its messages, one a step; `about` is where each window starts, microseconds."""
     steps = list(part.predictions[0] or ())[: len(about)]
     values = {"value": steps, "step": list(range(1, len(steps) + 1)), "about": list(about[: len(steps)])}
-    values |= {"chance": [1.0] * len(steps)}
+    values |= {"chance": [1.0] * len(steps), "learned": part.learned * len(steps)}
     return _frame(spec, [part], [len(steps)], values)
 
 
@@ -78,7 +79,6 @@ def _frame(
     by_part: dict[str, list[Any]] = {
         "model": [part.model for part in parts],
         "generation": [part.generation for part in parts],
-        "learned": [part.learned for part in parts],
     }
     columns = []
     for name, kind in polars_schema(PREDICTION).items():

@@ -79,7 +79,7 @@ def findings(rows: list[tuple[Any, ...]], cuts: list[int], *, scores: bool) -> d
         mine, told = rows[first:last], Findings(WindowSpec("at", 3600))
         moments = [None if hour is None else hour * 3_600_000_000 for hour, *_ in mine]
         frame = pl.DataFrame({"at": pl.Series(moments, dtype=pl.Int64).cast(pl.Datetime("us"))})
-        part = Part("a", 0, 0, [guess for *_, guess, _ in mine], [], [flag for _, flag, *_ in mine] if scores else [])
+        part = Part("a", 0, [], [guess for *_, guess, _ in mine], [], [flag for _, flag, *_ in mine] if scores else [])
         labels = [None] * len(mine) if scores else [label for _, _, label, _, _ in mine]
         told.scored(frame, [1 / chance for *_, chance in mine], [part], Labels(labels))
         for delta in told.deltas("watcher"):
@@ -124,7 +124,7 @@ def test_every_record_is_seen_once_by_event_time_if_it_has_one_and_once_in_all(r
 def test_what_a_learner_tells_of_a_calm_window_passes() -> None:
     told = Findings(WindowSpec("at", 3600))
     frame = pl.DataFrame({"at": pl.Series([0] * 40, dtype=pl.Int64).cast(pl.Datetime("us"))})
-    told.scored(frame, [1.0] * 40, [Part("a", 0, 0, [0.0] * 40, [], [False] * 40)], Labels([None] * 40))
+    told.scored(frame, [1.0] * 40, [Part("a", 0, [], [0.0] * 40, [], [False] * 40)], Labels([None] * 40))
     (event, _) = told.deltas("watcher")
     asked = rule("anomaly_share")
     found = check_named("anomaly_share").verdict(asked, View(0, 3600, 40, event.counts["learner:watcher"]))
@@ -136,7 +136,7 @@ def test_a_weighted_share_is_that_of_all_records_and_not_of_the_sample() -> None
     every = [(number < 500, 1.0 if number < 500 else 0.1) for number in range(5_500)]
     taken = [one for one in every if chance.random() < one[1]]
     frame = pl.DataFrame({"at": pl.Series([0] * len(taken), dtype=pl.Int64).cast(pl.Datetime("us"))})
-    part = Part("a", 0, 0, [0.0] * len(taken), [], [flag for flag, _ in taken])
+    part = Part("a", 0, [], [0.0] * len(taken), [], [flag for flag, _ in taken])
     told.scored(frame, [1 / share for _, share in taken], [part], Labels([None] * len(taken)))
     (event, _) = told.deltas("watcher")
     counts = event.counts["learner:watcher"]

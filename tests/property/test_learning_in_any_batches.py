@@ -29,7 +29,7 @@ def test_predictions_turns_and_state_are_the_same_wherever_batches_end(case: str
     spec, rows = CASES[case]
     whole, parts, turns = learned(spec, rows)
     cut, cut_parts, cut_turns = learned(spec, rows, cuts)
-    for what in ("predictions", "reasons", "flags"):
+    for what in ("predictions", "learned", "reasons", "flags"):
         mine, theirs = ([one for part in found for one in getattr(part, what)] for found in (parts, cut_parts))
         assert mine == theirs
     assert turns == cut_turns

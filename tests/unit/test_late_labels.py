@@ -134,5 +134,5 @@ def test_line_tells_each_run_up_to_when_all_other_partitions_were_read() -> None
     line.look(10.0)
     assert set(line.positions) == {RECORDS, LABELS, MORE_LABELS}
     for _ in range(5):
-        line.step(1, 0.0)
+        line.step(0.0)
     assert script.told == [(RECORDS, 0), (LABELS, 0), (RECORDS, 100), (RECORDS, None), (RECORDS, 100), (LABELS, 800)]
