@@ -16,13 +16,12 @@ from typing import Any
 
 from benchmarks import floor, naive
 from benchmarks.flights import write_rotated
-from benchmarks.line import latency, settle, throughput, timed, warm_up
+from benchmarks.line import WITH_LEARNERS, WITHOUT_LEARNERS, latency, settle, throughput, timed, warm_up
 from benchmarks.machine import installed_mb, machine, save
 from benchmarks.quality_contracts import CONTRACTS, with_contract
 from headrace.testing.line import RunningLine
 
 NAIVE_ROWS = 100_000
-WITHOUT_LEARNERS, WITH_LEARNERS = {"HEADRACE_LEARNERS": "false"}, {"HEADRACE_LEARNERS": "true"}
 
 
 def main() -> None:

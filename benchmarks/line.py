@@ -14,6 +14,8 @@ import psutil
 from headrace.observability.status import read_stage
 from headrace.testing.line import RunningLine, wait_for
 
+WITHOUT_LEARNERS, WITH_LEARNERS = {"HEADRACE_LEARNERS": "false"}, {"HEADRACE_LEARNERS": "true"}
+"""Settings of a line. A learner goes on for minutes with what a flow left, and takes from whatever is measured then."""
 _LIMIT_SECS = 600.0
 _LOOK_SECS = 0.3
 _LAST_ROWS = 100_000

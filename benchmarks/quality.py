@@ -17,7 +17,7 @@ import psutil
 
 from benchmarks import quality_contracts
 from benchmarks.flights import write_rotated
-from benchmarks.line import throughput
+from benchmarks.line import WITHOUT_LEARNERS, throughput
 from benchmarks.machine import machine, save
 from benchmarks.quality_load import Load
 from headrace.core.child import wait_until
@@ -62,7 +62,7 @@ def cost(copies: int) -> dict[str, Any]:
         for name in quality_contracts.CONTRACTS:
             print(f"cost: {copies + 1} files of flights, contract {name} ...", flush=True)
             home = quality_contracts.with_contract(folder / name, name)
-            with RunningLine(home) as line:
+            with RunningLine(home, WITHOUT_LEARNERS) as line:
                 found = throughput(line, files)
             cpu[name], speed[name] = found["cpu_s_per_million_rows"]["judge"], found["rows_per_s"]
             shutil.rmtree(home)
@@ -89,7 +89,7 @@ schema:
     properties: [{name: at, logicalType: timestamp}, {name: reading, logicalType: number}]
 """
     print(f"closing: {_MINUTES} files, a minute of event time each ...", flush=True)
-    with RunningLine() as line:
+    with RunningLine(environment=WITHOUT_LEARNERS) as line:
         contracts = line.settings.paths().contracts
         contracts.mkdir(exist_ok=True)
         (contracts / "ticks.odcs.yaml").write_text(contract)

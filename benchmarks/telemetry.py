@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.flights import write_rotated
-from benchmarks.line import timed, warm_up
+from benchmarks.line import WITHOUT_LEARNERS, timed, warm_up
 from benchmarks.machine import machine, save
 from headrace.testing.line import RunningLine
 from headrace.testing.otlp import http_endpoint
 
 SAMPLED = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
 OFF = {"OTEL_SDK_DISABLED": "true", "HEADRACE_LOG_LEVEL": "error"}
-ALWAYS = {"HEADRACE_LEARNERS": "false"}
 
 
 def main() -> None:
@@ -58,7 +57,10 @@ def main() -> None:
 def side_by_side(folder: Path, modes: dict[str, dict[str, str]], files: list[Path]) -> dict[str, dict[str, Any]]:
     """Return what two lines do with the same files at the same time, by mode."""
     (one, first), (other, second) = modes.items()
-    with RunningLine(folder / one, ALWAYS | first) as a, RunningLine(folder / other, ALWAYS | second) as b:
+    with (
+        RunningLine(folder / one, WITHOUT_LEARNERS | first) as a,
+        RunningLine(folder / other, WITHOUT_LEARNERS | second) as b,
+    ):
         lines = {one: a, other: b}
         _both(lines, lambda line: warm_up(line, files[0]))
         found = _both(lines, lambda line: timed(line, files[1:]))
