@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 from headrace.errors import WarehouseRefused, WrongUse
@@ -168,19 +169,19 @@ class WarehouseVerdicts:
     def _of_files(self, rows: Sequence[tuple[Any, int, _Figures]]) -> list[Judgement]:
         """Return the verdicts on files, with what was told of each when its receipt came."""
         told = self._told_files()
-        unreadable = self.unreadable()
         found, past = [], Past(self._contract.checks)
         for name, count, figures in reversed(rows):
             file, one = str(name), told.get(str(name))
             known: dict[str, Any] = {facts.NOW: self._now, facts.UNREADABLE_ROWS: {}}
-            if put_aside := unreadable.get(file, 0):
+            if put_aside := self.unreadable.get(file, 0):
                 known[facts.UNREADABLE_ROWS] = {file: put_aside}
             known |= {} if one is None else facts_of_file(one)
             given = self._verdicts(None, 0, 0, count, figures, None, past.known(0, 0, known))
             found.append(Judgement(0, 0, file, count, given))
         return found
 
-    def unreadable(self) -> dict[str, int]:
+    @cached_property
+    def unreadable(self) -> Mapping[str, int]:
         """Return the rows that readers put aside, by file. No window has them: they have no event time."""
         found = self._warehouse.rows(UNREADABLE_ROWS, {"dataset": self._contract.dataset})
         return {str(file): int(rows) for file, rows in found}

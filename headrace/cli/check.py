@@ -116,7 +116,7 @@ def _from_rows(warehouse: Warehouse, contract: Contract, versions: "_Versions", 
     stored = WarehouseVerdicts(warehouse, contract, versions, time.time(), source)
     judgements = stored.judgements(span, start)
     files, unseen = stored.files()
-    return Looked(judgements, source, files, unseen, sum(stored.unreadable().values()))
+    return Looked(judgements, source, files, unseen, sum(stored.unreadable.values()))
 
 
 def _longer(
@@ -233,9 +233,10 @@ def _refused(source: Source) -> str:
 
 
 def _unreadable(contract: Contract, rows: int) -> str:
-    told = f"beside them {rows:,} rows that no reader could read: they are in no window and in no score"
-    judged = any(rule.check == "parse_errors" for rule in contract.checks)
-    return told if judged else f"{told}; the check parse_errors sets a bound for them"
+    told = f"beside them {rows:,} rows that no reader could read:"
+    if any(rule.check == "parse_errors" for rule in contract.checks):
+        return f"{told} the check parse_errors alone speaks of them"
+    return f"{told} they are in no window and in no score; the check parse_errors sets a bound for them"
 
 
 def _check_lines(

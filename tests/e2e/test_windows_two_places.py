@@ -197,6 +197,8 @@ def drop_files(line: RunningLine) -> None:
     rows = [f"{number},3" for number in range(KEYS - 1)]
     content = "\n".join(["id,amount", *rows, "77,3", ""]).encode()
     line.drop(FILES, "a.csv", content)
+    # In a folder that is new, files which come at once are read in any order: the one with a manifest is the first.
+    wait_for(lambda: bool(line.receipts(FILES)), 30, lambda: "a.csv is not in the ledger")
     line.drop(FILES, "b.csv", content)
 
 

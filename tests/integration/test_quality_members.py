@@ -135,10 +135,11 @@ def test_members_that_leave_and_die_and_come_back_count_every_window_once(stack:
     finally:
         for app in members.apps.values():
             end(app)
+    deltas = stamped(stack.settings, PROFILES, "profile_delta", members.fed.__contains__)
     for name in members.names:
         told = windows_told(stack.settings, name)
-        deltas = stamped(stack.settings, PROFILES, "profile_delta", {name}.__contains__)
-        wanted = {place: sum(one["rows"] for one in parts) for place, parts in folded(deltas).items()}
+        mine = folded((at, delta) for at, delta in deltas if delta["dataset"] == name)
+        wanted = {place: sum(one["rows"] for one in parts) for place, parts in mine.items()}
         assert {place: repeats[0]["rows"] for place, repeats in told.items()} == wanted
         for repeats in told.values():
             assert len({json.dumps(one, default=repr) for one in repeats}) == 1, "repeats of a window differ"

@@ -77,3 +77,9 @@ def test_rows_that_nobody_could_read_are_told_beside_a_score_that_knows_nothing_
     told = lines([window(0, 1.0)], [], unreadable=20)
     assert "beside them 20 rows that no reader could read: they are in no window and in no score; the check" in told
     assert "no reader" not in lines([window(0, 1.0)], [])
+
+
+def test_the_check_of_unreadable_rows_is_said_to_speak_of_them_where_the_contract_has_it() -> None:
+    asked = replace(CONTRACT, checks=(replace(CHECK, id="read", check="parse_errors", fields=()),))
+    told = "\n".join(_lines(asked, Span.EVENT, Looked([], Source(""), unreadable=20), frozenset()))
+    assert "beside them 20 rows that no reader could read: the check parse_errors alone speaks of them" in told
