@@ -19,6 +19,15 @@ from faust.types import TP
 _ANSWER_SECS = 1.0
 
 
+def unprocessed(read: int | None, finished: int | None) -> int:
+    """Return how many offsets were handed over and are not processed, of the last ones of both; None is unknown.
+
+    >>> unprocessed(9, 7), unprocessed(0, 0), unprocessed(None, 7)
+    (2, 0, 0)
+    """
+    return 0 if read is None or finished is None else max(0, read - finished)
+
+
 class ReadCommittedThread(AIOKafkaConsumerThread):
     """Makes its aiokafka consumer with isolation level read_committed."""
 
@@ -60,8 +69,7 @@ class GapTolerantConsumer(Consumer):
                 if end is None or position is None:
                     unknown.append(tp)
                     continue
-                waiting = (self._read_offset[tp] or -1) - self._finished.get(tp, -1)
-                count += max(0, end - position) + (waiting if self._finished.get(tp) is not None else 0)
+                count += max(0, end - position) + unprocessed(self._read_offset[tp], self._finished.get(tp))
         # A partition without a message has no position to speak of.
         if unknown and any((await self.highwaters(*unknown)).values()):
             return -1
