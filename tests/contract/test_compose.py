@@ -317,7 +317,7 @@ def test_collector_has_every_part_that_its_pipelines_name() -> None:
             assert set(parts[kind]) <= set(collector[kind])
         assert parts["processors"][0] == "memory_limiter"
     used = {name for parts in service["pipelines"].values() for name in parts["exporters"]}
-    assert used == set(collector["exporters"]) == {"otlp/jaeger", "prometheus", "clickhouse"}
+    assert used == set(collector["exporters"]) == {"otlp_grpc/jaeger", "prometheus", "clickhouse"}
     assert set(service["extensions"]) == set(collector["extensions"])
 
 

@@ -30,14 +30,16 @@ _RESERVED = frozenset(
         "http_wait_end_of_query",
         "http_write_exception_in_output_format",
         "http_x_clickhouse_format_overrides_output_format",
+        "client_protocol_version",
     }
 )
+# From this revision on a block says of each column how it is serialised, and a client that asks for it reads no other.
+_CUSTOM_SERIALISATION: Final = 54_454
 # What a server's HTTP interface reads and this one takes without following it, and why no answer changes by that.
 PASSED_OVER: Final = {
     "add_http_cors_header": "other origins are refused, whatever a request says",
     "buffer_size": "the first megabyte of every answer is held back",
     "cancel_http_readonly_queries_on_client_close": "the query of a client that leaves is always stopped",
-    "client_protocol_version": "Native is always of revision 0, which says so by its own form",
     "http_headers_progress_interval_ms": "there are no progress headers",
     "http_response_buffer_size": "the first megabyte of every answer is held back",
     "http_zlib_compression_level": "the level is fixed",
@@ -182,6 +184,14 @@ def refuse_unsupported(query: HttpQuery) -> None:
             NOT_IMPLEMENTED,
             "compress=1 and decompress=1 (ClickHouse's own block compression) are not supported here: "
             "use Content-Encoding, and Accept-Encoding with enable_http_compression=1",
+        )
+    if (revision := query.options.get("client_protocol_version", "0")).isdecimal() and int(
+        revision
+    ) >= _CUSTOM_SERIALISATION:
+        raise Fault(
+            NOT_IMPLEMENTED,
+            f"client_protocol_version={revision} is not supported here: Native is of revision 0. "
+            "clickhouse-go needs a ClickHouse server; clickhouse-connect, or any other format, can be used",
         )
     if "role" in query.options:
         raise Fault(NOT_IMPLEMENTED, "roles are not supported here")
