@@ -15,9 +15,11 @@ from headrace.settings import Paths, Settings
 from headrace.stream_processors.steps.advice import UNMEASURED_GAIN
 from headrace.stream_processors.steps.roll_up import PackedCells, cells_by_field
 from headrace.stream_processors.steps.score import Figures, rescored
+from headrace.stream_processors.steps.stored_sql import Span, figures_query
 from headrace.transport.warehouse import Warehouse
 
 MOST_WINDOWS = 400
+_MICROS = 1_000_000
 CLOCKS = ("event", "arrival")
 _PLACE = "dataset = {dataset:String} AND clock = {clock:String} AND w.start >= fromUnixTimestamp64Micro({since:Int64})"
 _TIMES = "toUnixTimestamp64Micro(w.start) AS start, toUnixTimestamp64Micro(w.end) AS end"
@@ -60,6 +62,7 @@ _DATASETS = """
 SELECT DISTINCT dataset FROM (SELECT dataset FROM headrace.window_entries WHERE _deleted = 0
     UNION ALL SELECT dataset FROM headrace.files) ORDER BY dataset
 """
+_TABLE = "SELECT name FROM system.tables WHERE database = 'headrace' AND name = {dataset:String}"
 _ADVICE = """
 SELECT * EXCEPT (raised_at), toUnixTimestamp64Micro(a.raised_at) AS raised_at FROM headrace.advice AS a
 WHERE dataset = {dataset:String}
@@ -175,6 +178,16 @@ class QualityStore:
         wanted = {"files": sorted({file for file, _ in places}), "ordinals": sorted({row for _, row in places})}
         found = {(row.pop("_file"), int(row.pop("_row"))): row for row in self._rows(query, **wanted)}
         return {place: found[place] for place in places if place in found}
+
+    def stored(self, contract: Contract, since: int) -> dict[int, int]:
+        """Return how many rows are stored of each window of event time from a moment on, by its start.
+
+        Of at most 5,000 windows, the newest; times in microseconds since 1970. Reads the dataset's time column.
+        """
+        if next(self._rows(_TABLE, dataset=contract.dataset), None) is None:
+            return {}
+        rows = self._rows(figures_query(contract, Span.EVENT, []), since=since // _MICROS)
+        return {int(start) * _MICROS: int(count) for start, count in map(_values, rows)}
 
     def champion(self, learner: str, version: str) -> dict[str, Any] | None:
         """Return the newest figures of a learner's champion, None if there are none yet."""

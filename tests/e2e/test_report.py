@@ -1,6 +1,8 @@
 """headrace report on a running line: windows, alerts, advice and rows as they really came, nothing personal in them."""
 
 import json
+import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,50 @@ def test_profile_says_what_a_window_is_worth_and_when_fields_were_seen(visited: 
     assert "badge first and last seen: event time 2024-05-04 10:00 to 2024-05-04 19:00; arrival 20" in printed
     windows = "headrace.windows WHERE dataset = 'visits' AND clock = 'event'"
     assert visited.value(f"SELECT DISTINCT toHour(last_event) FROM {windows}") == "19"
+
+
+LATE_DAYS, LATE_FIELDS = 400, 12
+LATE_CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: lately
+version: "1"
+status: active
+schema:
+  - name: lately
+    customProperties:
+      - {property: headrace.timeField, value: at}
+      - {property: window, value: P1D}
+      - {property: allowedLateness, value: PT1H}
+    properties:
+      - {name: at, logicalType: timestamp, required: true}
+""" + "".join(f"      - {{name: f{number}, logicalType: string}}\n" for number in range(LATE_FIELDS))
+
+
+def dated(days: range, rows: int, seed: int) -> bytes:
+    """Return rows of days since 2023, with texts that no other row has."""
+    chance, first = random.Random(seed), datetime(2023, 1, 1, 12, tzinfo=UTC)
+    lines = [",".join(["at", *(f"f{number}" for number in range(LATE_FIELDS))])]
+    for day in days:
+        texts = ([chance.randbytes(16).hex() for _ in range(LATE_FIELDS)] for _ in range(rows))
+        lines += [",".join([(first + timedelta(days=day)).isoformat(), *text]) for text in texts]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def test_rows_that_came_when_their_window_was_forgotten_are_said_to_be_in_no_verdict(
+    line: RunningLine, tmp_path: Path
+) -> None:
+    contract = line.settings.paths().contracts / "lately.odcs.yaml"
+    contract.parent.mkdir(parents=True, exist_ok=True)
+    contract.write_text(LATE_CONTRACT)
+    line.drop("lately", "days.csv", dated(range(LATE_DAYS), 2, 1))
+    closed = "SELECT count() FROM headrace.windows WHERE dataset = 'lately' AND clock = 'event'"
+    assert wait_until(lambda: line.value(closed) == str(LATE_DAYS - 2), BACKGROUND_SECS), line.value(closed)
+    line.drop("lately", "late.csv", dated(range(1), 3, 2))
+    line.final_receipts("lately", 2)
+    outside = "Body = 'rows outside windows' AND LogAttributes['dataset'] = 'lately'"
+    told = f"SELECT count() FROM headrace.otel_logs WHERE {outside}"
+    assert wait_until(lambda: line.value(told) not in {"", "0"}, BACKGROUND_SECS)
+    page = tmp_path / "lately.html"
+    line.headrace("report", "lately", "--html", str(page))
+    assert "3 stored rows of 2023-01-01 are in no verdict here" in page.read_text()

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from headrace.runtime.quality_store import Observed
+from headrace.runtime.report.collect import outside
 from headrace.runtime.report.data import ReportData
-from headrace.runtime.report.markup import element, escape
+from headrace.runtime.report.markup import element, escape, moment
 from headrace.runtime.report.masking import Mask
 from headrace.runtime.report.overview import overview_page
 from headrace.runtime.report.page import MOST_BYTES, report_page
@@ -228,6 +229,19 @@ def test_largest_page_stays_under_its_limit_and_says_what_it_leaves_out() -> Non
     page = report_page(replace(many, alerts=[alert(subject=str(at)) for at in range(200)]))
     assert len(page.encode()) < MOST_BYTES
     assert "150 of 500 fields are shown" in page
+
+
+def test_rows_that_came_too_late_for_their_window_are_counted_among_what_was_not_checked() -> None:
+    found = data()
+    starts = [one["start"] for one in found.windows]
+    accepted = {one["start"]: one["rows"] - one["rejected"] for one in found.windows}
+    assert outside(found, accepted) == outside(found, {}) == {}
+    late = outside(found, accepted | {starts[0]: accepted[starts[0]] + 1_200, starts[1]: accepted[starts[1]] + 34})
+    assert late == {starts[0]: 1_200, starts[1]: 34}
+    day = moment(starts[0], found.width)
+    told = f"1,234 stored rows of 2 windows, 1,200 of them of {day} are in no verdict here"
+    assert told in report_page(replace(found, outside=late))
+    assert "in no verdict here" not in report_page(found)
 
 
 def test_page_without_history_score_or_anything_else_still_reads() -> None:

@@ -21,7 +21,8 @@ class ReportData:
 
     `missing` of a window is a list of (field, rows, nulls). Times are microseconds since 1970.
     `kinds` are the types of the fields; `history` by rule, `samples` by alert id and masked already; `past` are
-    the worst alerts of rules that are as demanded now. All that quotes data is masked by `masked` alone.
+    the worst alerts of rules that are as demanded now; `outside` counts stored rows that are in no verdict,
+    by the start of their window. All that quotes data is masked by `masked` alone.
     """
 
     dataset: str
@@ -42,6 +43,7 @@ class ReportData:
     history: Mapping[str, Sequence[Observed]] = field(default_factory=dict)
     samples: Mapping[str, SampleRows] = field(default_factory=dict)
     past: Sequence[Mapping[str, Any]] = ()
+    outside: Mapping[int, int] = field(default_factory=dict)
     learners: Sequence[LearnerFigures] = ()
 
     def with_details(
@@ -52,14 +54,19 @@ class ReportData:
         history: Mapping[str, Sequence[Observed]],
         samples: Mapping[str, SampleRows],
         past: Sequence[Mapping[str, Any]],
+        outside: Mapping[int, int],
     ) -> "ReportData":
         """Return the same with what the page of one dataset shows beside the overview."""
-        return replace(self, fields=fields, files=files, history=history, samples=samples, past=past)
+        return replace(self, fields=fields, files=files, history=history, samples=samples, past=past, outside=outside)
 
     @property
     def width(self) -> int:
         """Return the length of a window in seconds."""
         return int((self.newest["end"] - self.newest["start"]) // _MICROS)
+
+    def as_long(self, window: Mapping[str, Any]) -> bool:
+        """Return whether a window is as long as the newest, whose contract holds now."""
+        return int((window["end"] - window["start"]) // _MICROS) == self.width
 
     def label(self, window: Mapping[str, Any]) -> str:
         """Return when a window begins, as short as its length allows."""

@@ -255,12 +255,26 @@ def unchecked(data: ReportData) -> Markup:
     items = [element("li", text) for text in found[:_MOST_UNCHECKED]]
     if len(found) > len(items):
         items.append(element("li", f"and {len(found) - len(items)} more"))
+    if data.outside:
+        items.append(element("li", _outside(data)))
     body = (
         element("ul", *items, class_="plain")
         if items
         else element("p", "Every rule had a verdict, and every field has a rule.")
     )
     return element("section", element("h2", "What was not checked"), body, id="unchecked")
+
+
+def _outside(data: ReportData) -> str:
+    """Return how many stored rows no window counts, and what to do about it."""
+    worst = max(data.outside, key=lambda start: (data.outside[start], start))
+    where = f"of {data.label({'start': worst})}"
+    if len(data.outside) > 1:
+        where = f"of {len(data.outside)} windows, {data.outside[worst]:,} of them {where}"
+    return (
+        f"{sum(data.outside.values()):,} stored rows {where} are in no verdict here: they came when their window had "
+        f"long been closed. headrace check {data.dataset} looks at them too; if that is usual, raise allowedLateness."
+    )
 
 
 HOW_TO_READ = (
