@@ -7,13 +7,13 @@ from headrace.observability.events import emit
 from headrace.observability.metric_events import NoteNotWritten
 
 
-def write_note(path: Path, content: bytes) -> bool:
+def write_note(path: Path, content: bytes, *, durable: bool = True) -> bool:
     """Replace a note as a whole, and return whether it is written.
 
-    A full disk costs the note, and not the process that wanted to write it: the old one stays, and that is told.
+    For `durable` see `write_atomically`. A full disk costs the note, and not the process that wanted to write it: the old one stays, and that is told.
     """
     try:
-        write_atomically(path, content)
+        write_atomically(path, content, durable=durable)
     except OSError as error:
         tell_not_written(path, error)
         return False

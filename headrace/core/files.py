@@ -5,17 +5,19 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Replace `path` by `content`: a reader sees the old bytes or the new ones, also after a kill.
 
-    Raises OSError as the operating system gives it (a full disk leaves the old content in place).
+    What is not `durable` does not wait for the disk, and may be empty after a power failure. Raises OSError as the
+    operating system gives it (a full disk leaves the old content in place).
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
