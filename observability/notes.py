@@ -10,7 +10,8 @@ from headrace.observability.metric_events import NoteNotWritten
 def write_note(path: Path, content: bytes, *, durable: bool = True) -> bool:
     """Replace a note as a whole, and return whether it is written.
 
-    For `durable` see `write_atomically`. A full disk costs the note, and not the process that wanted to write it: the old one stays, and that is told.
+    For `durable` see `write_atomically`. A full disk costs the note, and not the process that wanted to write it: the
+    old one stays, and that is told.
     """
     try:
         write_atomically(path, content, durable=durable)
