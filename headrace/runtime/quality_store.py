@@ -25,7 +25,7 @@ _PLACE = "dataset = {dataset:String} AND clock = {clock:String} AND w.start >= f
 _TIMES = "toUnixTimestamp64Micro(w.start) AS start, toUnixTimestamp64Micro(w.end) AS end"
 _JUDGED = ("outcome", "weight", *Figures._fields)
 _LIGHT = f"""
-SELECT {_TIMES}, revision, rows, rejected, checked,
+SELECT {_TIMES}, revision, contract_version, rows, rejected, checked,
     arrayMap(v -> ({", ".join(f"tupleElement(v, '{name}')" for name in _JUDGED)}), verdicts) AS judged,
     arrayMap(f -> (tupleElement(f, 'name'), tupleElement(f, 'rows'), tupleElement(f, 'nulls')), fields) AS missing
 FROM headrace.windows AS w WHERE {_PLACE} ORDER BY w.start DESC LIMIT {{most:UInt32}}
@@ -62,7 +62,9 @@ _DATASETS = """
 SELECT DISTINCT dataset FROM (SELECT dataset FROM headrace.window_entries WHERE _deleted = 0
     UNION ALL SELECT dataset FROM headrace.files) ORDER BY dataset
 """
-_TABLE = "SELECT name FROM system.tables WHERE database = 'headrace' AND name = {dataset:String}"
+_COLUMN = (
+    "SELECT name FROM system.columns WHERE database = 'headrace' AND table = {dataset:String} AND name = {name:String}"
+)
 _ADVICE = """
 SELECT * EXCEPT (raised_at), toUnixTimestamp64Micro(a.raised_at) AS raised_at FROM headrace.advice AS a
 WHERE dataset = {dataset:String}
@@ -182,9 +184,10 @@ class QualityStore:
     def stored(self, contract: Contract, since: int) -> dict[int, int]:
         """Return how many rows are stored of each window of event time from a moment on, by its start.
 
-        Of at most 5,000 windows, the newest; times in microseconds since 1970. Reads the dataset's time column.
+        Of at most 5,000 windows, the newest; times in microseconds since 1970. Reads the dataset's time column, and
+        returns nothing while the table does not have it.
         """
-        if next(self._rows(_TABLE, dataset=contract.dataset), None) is None:
+        if next(self._rows(_COLUMN, dataset=contract.dataset, name=contract.window.time_field), None) is None:
             return {}
         rows = self._rows(figures_query(contract, Span.EVENT, []), since=since // _MICROS)
         return {int(start) * _MICROS: int(count) for start, count in map(_values, rows)}

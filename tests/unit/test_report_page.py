@@ -48,7 +48,15 @@ def packed(values: list[float | None]) -> dict[str, bytes]:
 
 def window(at: int, fields: list[str], score: float | None = 90.0) -> dict[str, Any]:
     missing = [[name, 100, (at + number) % 5] for number, name in enumerate(fields)]
-    named = {"start": at * DAY, "end": (at + 1) * DAY, "revision": 0, "rows": 100, "rejected": 1, "score": score}
+    named = {
+        "start": at * DAY,
+        "end": (at + 1) * DAY,
+        "revision": 0,
+        "rows": 100,
+        "rejected": 1,
+        "score": score,
+        "contract_version": "1",
+    }
     return named | {"worst_field": fields[0], "worst_score": 50.0, "checked": 1, "missing": missing}
 
 
@@ -235,8 +243,10 @@ def test_rows_that_came_too_late_for_their_window_are_counted_among_what_was_not
     found = data()
     starts = [one["start"] for one in found.windows]
     accepted = {one["start"]: one["rows"] - one["rejected"] for one in found.windows}
-    assert outside(found, accepted) == outside(found, {}) == {}
-    late = outside(found, accepted | {starts[0]: accepted[starts[0]] + 1_200, starts[1]: accepted[starts[1]] + 34})
+    assert outside(found, "1", accepted) == outside(found, "1", {}) == {}
+    more = accepted | {starts[0]: accepted[starts[0]] + 1_200, starts[1]: accepted[starts[1]] + 34}
+    late = outside(found, "1", more)
+    assert outside(found, "2", more) == {}
     assert late == {starts[0]: 1_200, starts[1]: 34}
     day = moment(starts[0], found.width)
     told = f"1,234 stored rows of 2 windows, 1,200 of them of {day} are in no verdict here"

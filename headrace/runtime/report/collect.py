@@ -108,16 +108,19 @@ def _with_details(store: QualityStore, settings: Settings, data: ReportData, con
         history=store.history(data.dataset, data.clock, since, rules),
         samples=_samples(store, contract, [*shown, *past]),
         past=past,
-        outside=outside(data, store.stored(contract, since)) if contract and data.clock == "event" else {},
+        outside=(
+            outside(data, contract.version, store.stored(contract, since)) if contract and data.clock == "event" else {}
+        ),
     )
 
 
-def outside(data: ReportData, stored: Mapping[int, int]) -> dict[int, int]:
+def outside(data: ReportData, version: str, stored: Mapping[int, int]) -> dict[int, int]:
     """Return how many rows of closed windows are stored and in no verdict, by the window's start.
 
-    They came when the window's state was gone. A window of another length than those of `stored` cannot be compared.
+    They came when the window's state was gone. `stored` is by the windows of one contract version: those that were
+    judged by another may be of another field or length, and are not compared.
     """
-    judged = {one["start"]: one["rows"] - one["rejected"] for one in data.windows if data.as_long(one)}
+    judged = {one["start"]: one["rows"] - one["rejected"] for one in data.windows if one["contract_version"] == version}
     missing = {start: stored.get(start, 0) - rows for start, rows in judged.items()}
     return {start: rows for start, rows in missing.items() if rows > 0}
 

@@ -64,10 +64,6 @@ class ReportData:
         """Return the length of a window in seconds."""
         return int((self.newest["end"] - self.newest["start"]) // _MICROS)
 
-    def as_long(self, window: Mapping[str, Any]) -> bool:
-        """Return whether a window is as long as the newest, whose contract holds now."""
-        return int((window["end"] - window["start"]) // _MICROS) == self.width
-
     def label(self, window: Mapping[str, Any]) -> str:
         """Return when a window begins, as short as its length allows."""
         return moment(window["start"], self.width)

@@ -273,7 +273,8 @@ def _outside(data: ReportData) -> str:
         where = f"of {len(data.outside)} windows, {data.outside[worst]:,} of them {where}"
     return (
         f"{sum(data.outside.values()):,} stored rows {where} are in no verdict here: they came when their window had "
-        f"long been closed. headrace check {data.dataset} looks at them too; if that is usual, raise allowedLateness."
+        "long been closed (or in these seconds). "
+        f"headrace check {data.dataset} looks at them too; if that is usual, raise allowedLateness."
     )
 
 
