@@ -13,6 +13,7 @@ acknowledges the one whose processing failed or was cancelled.
 import asyncio
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
@@ -58,10 +59,18 @@ class GapTolerantConsumer(Consumer):
     async def behind(self) -> int:
         """Return how many offsets of the source topics are not processed, as far as the brokers' last answers tell.
 
-        -1 while that is unknown: before the partitions are assigned and the positions taken up.
+        -1 while that is unknown: before the partitions are assigned and the positions taken up, and while aiokafka
+        says that the brokers are away or that a partition is not assigned. It says the latter of one that a rebalance
+        has just taken, for its consumer runs in a thread of its own.
         """
         if not self._positioned:
             return -1
+        try:
+            return await self._behind()
+        except (AssertionError, KafkaError):
+            return -1
+
+    async def _behind(self) -> int:
         count, unknown = 0, []
         for tp in self.assignment():
             if self.app.topics.acks_enabled_for(tp.topic):

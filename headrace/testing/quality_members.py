@@ -1,10 +1,12 @@
 """Quality apps as processes of a stack's home, deltas of windows for them, and what must come of these."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from headrace.core.identity import stable_slot
@@ -26,10 +28,25 @@ _LEAST_BYTES = 20
 
 
 def start_member(settings: Settings, slot: int, stage: str = "quality") -> subprocess.Popen[bytes]:
-    """Start the quality app, or another stage, of a slot."""
+    """Start the quality app, or another stage, of a slot; it writes its log to `member_log`."""
     environment = os.environ | {"HEADRACE_HOME": str(settings.home)}
     command = [sys.executable, "-m", STAGES[stage], "--slot", str(slot)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    with member_log(settings, slot, stage).open("ab") as log:
+        return subprocess.Popen(command, env=environment, stderr=log)
+
+
+def member_log(settings: Settings, slot: int, stage: str = "quality") -> Path:
+    """Return the file with the log lines of a member."""
+    return settings.paths().logs / f"member-{stage}-{slot}.log"
+
+
+def ended_by_itself(settings: Settings, members: Mapping[int, subprocess.Popen[bytes]]) -> str:
+    """Tell which quality app ended although nobody asked it to, and with which last words; else an empty text."""
+    ended = {slot: member.poll() for slot, member in members.items() if member.poll() not in {None, 0, -signal.SIGKILL}}
+    return "\n".join(
+        f"member {slot} ended with {status}: {member_log(settings, slot).read_text()[-2000:]}"
+        for slot, status in ended.items()
+    )
 
 
 def end(member: subprocess.Popen[bytes]) -> None:

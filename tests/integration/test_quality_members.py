@@ -5,6 +5,7 @@ import json
 import random
 import signal
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,17 @@ from headrace.settings import Settings
 from headrace.stream_processors.steps.delta_parts import window_parts
 from headrace.stream_processors.steps.window_profile import Origin, window_deltas
 from headrace.testing.line import wait_for
-from headrace.testing.quality_members import HOUR, Deltas, end, folded, lag_of, stamped, start_member, windows_told
+from headrace.testing.quality_members import (
+    HOUR,
+    Deltas,
+    end,
+    ended_by_itself,
+    folded,
+    lag_of,
+    stamped,
+    start_member,
+    windows_told,
+)
 from headrace.testing.stack import EmbeddedStack
 
 pytestmark = pytest.mark.stack
@@ -83,18 +94,28 @@ class Members:
 
     def wait(self, *slots: int) -> None:
         """Wait until members have read everything."""
-        settings = self.settings
-        wait_for(lambda: all(lag_of(settings, slot) == 0 for slot in slots), 90, lambda: behind(settings, *slots), 0.3)
+        self._wait(
+            lambda: all(lag_of(self.settings, slot) == 0 for slot in slots), 90, lambda: behind(self.settings, *slots)
+        )
 
     def wait_for_windows(self) -> None:
         """Wait until every window that was closed is told with all its rows."""
         settings = self.settings
-        wait_for(
+        self._wait(
             lambda: all(rows_told(settings, name) == rows_closed(self.fed[name]) for name in self.names),
             240,
             lambda: f"all rows; {[(rows_told(settings, name), rows_closed(self.fed[name])) for name in self.names]}",
             2.0,
         )
+
+    def _wait(
+        self, condition: Callable[[], bool], limit_secs: float, what: Callable[[], str], every_secs: float = 0.3
+    ) -> None:
+        def met() -> bool:
+            assert not (ended := ended_by_itself(self.settings, self.apps)), ended
+            return condition()
+
+        wait_for(met, limit_secs, what, every_secs)
 
 
 def rows_closed(fed: list[list[dict[str, Any]]]) -> dict[int, int]:
